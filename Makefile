@@ -1,0 +1,81 @@
+# dplaned: `make` alone lists the targets. Needs git, make and node with npm (or a bun); everything else comes with
+# `npm ci`, the two runtimes among it, so that bun and deno are always those of package-lock.json.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc
+DESTDIR ?=
+INSTALL ?= install
+
+BIN := node_modules/.bin
+BUN := $(BIN)/bun
+BINARY := dist/dplaned
+SOURCES := $(shell find main.ts core providers ffi -type f 2>/dev/null) \
+           packaging/build.ts package.json package-lock.json tsconfig.json
+
+BINDIR := $(DESTDIR)$(PREFIX)/bin
+UNITDIR := $(DESTDIR)$(PREFIX)/lib/systemd/system
+CONFDIR := $(DESTDIR)$(SYSCONFDIR)/dplaned
+SHAREDIR := $(DESTDIR)$(PREFIX)/share
+BASH_COMPLETION := $(SHAREDIR)/bash-completion/completions/dplaned
+ZSH_COMPLETION := $(SHAREDIR)/zsh/site-functions/_dplaned
+FISH_COMPLETION := $(SHAREDIR)/fish/vendor_completions.d/dplaned.fish
+MAN_PAGES := $(notdir $(wildcard packaging/man/*.[1-9]))
+
+.PHONY: help deps build run test check types fmt bench install uninstall clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+deps: ## Get the dependencies into node_modules (again only when package-lock.json changed)
+	@scripts/deps.sh
+
+build: $(BINARY) ## Compile dist/dplaned, one self-contained executable
+
+$(BINARY): $(SOURCES) | deps
+	@$(BUN) packaging/build.ts
+
+run: $(BINARY) ## Demo in a network namespace of its own, with a real routing table (ONCE=1: end after the summary)
+	@$(BUN) scripts/demo.ts $(if $(filter 1,$(ONCE)),--once)
+
+test: $(BINARY) ## Every test there is, on Bun and on Deno (ONLY="SUITE|PATH ...": some of them)
+	@$(BUN) scripts/test.ts $(ONLY)
+
+check: types ## The fast gate: format, lint, types, import rules, unit tests on Bun and Deno
+	@$(BUN) scripts/test.ts unit
+
+types: deps
+	@$(BUN) $(BIN)/biome check --error-on-warnings --no-errors-on-unmatched
+	@$(BUN) $(BIN)/tsc -p .
+	@$(BIN)/deno check --quiet main.ts core providers ffi tests
+
+fmt: deps ## Format the code and sort the imports
+	@$(BUN) $(BIN)/biome check --write --linter-enabled=false
+
+bench: $(BINARY) ## The benchmarks, against other programs where they are installed
+	@$(BUN) tests/bench/bench.ts
+
+# A binary that is there is installed as it is, so that `make && sudo make install` compiles nothing as root.
+install: $(if $(wildcard $(BINARY)),,$(BINARY)) ## Install into PREFIX (default /usr/local), below DESTDIR
+	$(INSTALL) -d $(BINDIR) $(UNITDIR) $(CONFDIR)
+	$(INSTALL) -m 0755 $(BINARY) $(BINDIR)/dplaned
+	sed 's|@BINDIR@|$(PREFIX)/bin|g' packaging/systemd/dplaned.service > $(UNITDIR)/dplaned.service
+	chmod 0644 $(UNITDIR)/dplaned.service
+	test -e $(CONFDIR)/dplaned.toml || $(INSTALL) -m 0640 packaging/dplaned.toml $(CONFDIR)/dplaned.toml
+	for page in $(MAN_PAGES); do \
+	  $(INSTALL) -D -m 0644 "packaging/man/$$page" "$(SHAREDIR)/man/man$${page##*.}/$$page" || exit 1; \
+	done
+	$(INSTALL) -d $(dir $(BASH_COMPLETION)) $(dir $(ZSH_COMPLETION)) $(dir $(FISH_COMPLETION))
+	$(BINARY) completion bash > $(BASH_COMPLETION)
+	$(BINARY) completion zsh > $(ZSH_COMPLETION)
+	$(BINARY) completion fish > $(FISH_COMPLETION)
+
+uninstall: ## Remove what install put there; the configuration stays
+	rm -f $(BINDIR)/dplaned $(UNITDIR)/dplaned.service $(BASH_COMPLETION) $(ZSH_COMPLETION) $(FISH_COMPLETION)
+	for page in $(MAN_PAGES); do rm -f "$(SHAREDIR)/man/man$${page##*.}/$$page"; done
+
+clean: ## Remove what was built (and `make clean ALL=1` the dependencies too)
+	rm -rf dist $(if $(filter 1,$(ALL)),node_modules)

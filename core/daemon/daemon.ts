@@ -1,0 +1,274 @@
+/**
+ * The daemon: puts its parts together, serves until it is told to stop, and takes them apart in order. Main thread.
+ *
+ * Start: configuration, log, API sockets (so that probes are answered), dataplane and monitor threads, what the kernel
+ * already holds, ready. Stop: no new updates, those under way are finished within a deadline, threads, sockets.
+ */
+import process from "node:process";
+import { now } from "../clock.ts";
+import { type Config, formatConfigProblem, loadConfig, type ProviderConfig } from "../config/config.ts";
+import { findUnsupported } from "../config/unsupported.ts";
+import { FINISH_DEADLINE_MS, VERSION } from "../constants.ts";
+import { AttrsStore, createAttrsStorage } from "../context/attrs_store.ts";
+import { Dataplane } from "../dataplane/dataplane.ts";
+import { PROVIDER_PRIORITY_NAMES, ProviderPriority, type ProviderSpec } from "../dataplane/provider.ts";
+import type { SpawnThread } from "../dataplane/supervisor.ts";
+import { createLog, type Log, type RootLog } from "../log.ts";
+import { LinkTable } from "../model/link_table.ts";
+import { createApi } from "../northbound/api.ts";
+import type { RunCommand } from "../northbound/cli/grammar.ts";
+import { EventBus } from "../northbound/events.ts";
+import { formatAddress, type NorthboundServer, startServer } from "../northbound/server.ts";
+import { readinessReasons } from "../northbound/status.ts";
+import { Rib } from "../rib/rib.ts";
+import { hasNetAdmin } from "./capabilities.ts";
+import { describeChange } from "./kernel_change_text.ts";
+import { MonitorThread, type SpawnMonitor } from "./monitor_thread.ts";
+import { type SendDatagram, ServiceManager } from "./systemd.ts";
+import { readTableNames } from "./table_names.ts";
+import { withdrawAll } from "./withdraw.ts";
+
+/** How long clients have to take their last results when the daemon stops. */
+const CLOSE_DEADLINE_MS = 3000;
+
+export const EXIT_FAILED = 1;
+export const EXIT_CONFIG = 2;
+
+/** What main.ts lends to the daemon: threads, which start at the program's own entry, and calls into libc. */
+export interface DaemonEnvironment {
+  spawnThread: SpawnThread;
+  spawnMonitor: SpawnMonitor;
+  sendDatagram: SendDatagram;
+  writeError: (text: string) => void;
+}
+
+/** Runs the daemon; resolves with the exit status when it has stopped. */
+export async function runDaemon(command: RunCommand, environment: DaemonEnvironment): Promise<number> {
+  const { config: path, socket, http, netns, logLevel } = command;
+  const source = { path, environment: process.env, flags: { socket, http, netns, logLevel } };
+  const loaded = loadConfig(source);
+  const problems = loaded.ok ? findUnsupported(loaded.config) : loaded.problems;
+  for (const problem of problems) environment.writeError(`${formatConfigProblem(problem)}\n`);
+  if (!loaded.ok || problems.length > 0) return EXIT_CONFIG;
+  const log = createLog({ level: loaded.config.daemon.logLevel });
+  const reload = (): Config | null => {
+    const again = loadConfig(source);
+    if (again.ok) return again.config;
+    for (const problem of again.problems) log.category("config").error(formatConfigProblem(problem));
+    return null;
+  };
+  try {
+    return await new Daemon(loaded.config, environment, log).run(reload);
+  } catch (error) {
+    log.category("daemon").error(error instanceof Error ? error.message : String(error));
+    return EXIT_FAILED;
+  } finally {
+    log.flush();
+  }
+}
+
+class Daemon {
+  readonly #config: Config;
+  readonly #rootLog: RootLog;
+  readonly #log: Log;
+  readonly #startedAt = now();
+  readonly #events = new EventBus();
+  readonly #links = new LinkTable();
+  readonly #shutdown = new AbortController();
+  readonly #manager: ServiceManager;
+  readonly #dataplane: Dataplane;
+  readonly #rib: Rib;
+  readonly #monitor: MonitorThread;
+  /** What startup still waits for. */
+  #pending = ["the kernel's links and routes are being read"];
+  #stop = Promise.withResolvers<number>();
+  #server: NorthboundServer | null = null;
+
+  constructor(config: Config, environment: DaemonEnvironment, rootLog: RootLog) {
+    this.#config = config;
+    this.#rootLog = rootLog;
+    this.#log = rootLog.category("daemon");
+    this.#manager = new ServiceManager(environment.sendDatagram, process.env, this.#log);
+    const attrs = createAttrsStorage();
+    const portIdCell = new SharedArrayBuffer(4);
+    const onHealthChange = (): void => this.#publishHealth();
+    this.#dataplane = new Dataplane({
+      ...config.dataplane,
+      attrs,
+      spawn: environment.spawnThread,
+      log: rootLog.category("dataplane"),
+      onLog: ({ record }) => rootLog.record(record),
+      onResults: (slots, count) => this.#rib.settle(slots, count),
+      onHealthChange,
+    });
+    // An update of a route that is in the kernel and not yet known to the RIB would be taken for a new one.
+    this.#dataplane.holdAdmission();
+    this.#rib = new Rib(new AttrsStore(attrs), this.#dataplane);
+    for (const spec of providerSpecs(config, portIdCell)) this.#dataplane.register(spec);
+    this.#monitor = new MonitorThread({
+      spawn: environment.spawnMonitor,
+      netns: config.kernel.netns ?? undefined,
+      protocol: config.kernel.protocol,
+      portIdCell,
+      links: this.#links,
+      rib: this.#rib,
+      onLog: (record) => rootLog.record(record),
+      onChange: (change) => this.#events.publish("kernel", () => describeChange(change, this.#links)),
+      onHealthChange,
+      log: rootLog.category("monitor"),
+    });
+    this.#events.onInterest((name, wanted) => {
+      if (name === "kernel") this.#monitor.wantRoutes(wanted);
+    });
+  }
+
+  async run(reload: () => Config | null): Promise<number> {
+    if (!hasNetAdmin()) {
+      throw new Error(
+        "Cannot program routes: CAP_NET_ADMIN is missing (run dplaned as root, as its systemd service, or with " +
+          "`setpriv --ambient-caps +net_admin --inh-caps +net_admin`)",
+      );
+    }
+    const tableNames = readTableNames();
+    const onSignal = (signal: NodeJS.Signals): void => this.#onStopSignal(signal);
+    process.on("SIGTERM", onSignal);
+    process.on("SIGINT", onSignal);
+    process.on("SIGHUP", () => this.#reload(reload()));
+    const api = createApi({
+      rib: this.#rib,
+      dataplane: this.#dataplane,
+      links: this.#links,
+      events: this.#events,
+      log: this.#rootLog.category("api"),
+      version: VERSION,
+      startedAt: this.#startedAt,
+      readiness: () => this.#readiness(),
+      workers: () => [...this.#dataplane.workers(), this.#monitor.worker()],
+      shutdown: this.#shutdown.signal,
+      defaults: { table: this.#config.kernel.table, metric: this.#config.kernel.metric, distance: 0 },
+      tableNumber: (name) => tableNames.get(name) ?? 0,
+    });
+    this.#server = await startServer({
+      fetch: (request, environment) => api.fetch(request, environment),
+      socketPath: this.#config.daemon.socket,
+      http: this.#config.daemon.http,
+      log: this.#rootLog.category("http"),
+    });
+    try {
+      await Promise.race([this.#start(), this.#stop.promise]);
+      return await this.#stop.promise;
+    } catch (error) {
+      this.#log.error(error instanceof Error ? error.message : String(error));
+      return EXIT_FAILED;
+    } finally {
+      await this.#end();
+    }
+  }
+
+  async #start(): Promise<void> {
+    const adoption = this.#monitor.start();
+    await Promise.all([this.#dataplane.start(), adoption]);
+    const broken = this.#dataplane.providers().find(({ kind, state }) => kind === "kernel" && state === "failed");
+    if (broken !== undefined) throw new Error(broken.reason);
+    const { routes, unreadable } = await adoption;
+    this.#pending = [];
+    this.#dataplane.openAdmission();
+    const { http, socketPath } = this.#server!;
+    this.#log.info("Ready", {
+      version: VERSION,
+      socket: socketPath,
+      http: http === null ? "off" : `http://${formatAddress(http)}/`,
+      links: this.#links.size,
+      adoptedRoutes: routes,
+      startMs: Math.round(now() - this.#startedAt),
+    });
+    if (unreadable > 0)
+      this.#log.warn("Routes of our protocol that dplaned cannot express are left alone", { unreadable });
+    this.#manager.ready(`programming routes; ${routes} adopted`);
+    this.#manager.startWatchdog(() => this.#dataplane.isAlive() && this.#monitor.worker().alive);
+    this.#publishHealth();
+  }
+
+  #readiness(): string[] {
+    const reasons = [...this.#pending];
+    if (this.#pending.length === 0 && !this.#monitor.alive)
+      reasons.push("the thread that listens to the kernel is down");
+    return reasons;
+  }
+
+  #publishHealth(): void {
+    this.#events.publish("health", () => {
+      const reasons = readinessReasons(this.#dataplane, this.#readiness());
+      return { time: Date.now(), ready: reasons.length === 0, reasons };
+    });
+  }
+
+  /** The first signal stops in order; a second one while that takes its time stops at once. */
+  #onStopSignal(signal: NodeJS.Signals): void {
+    if (this.#shutdown.signal.aborted) {
+      this.#log.warn("Stopping at once", { signal });
+      this.#rootLog.flush();
+      process.exit(EXIT_FAILED);
+    }
+    this.#log.info("Stopping", { signal });
+    this.#manager.stopping();
+    this.#shutdown.abort();
+    this.#stop.resolve(0);
+  }
+
+  /** Takes over what can change while running: log level and queue limit. */
+  #reload(config: Config | null): void {
+    if (config === null) return this.#log.error("The configuration is not reloaded, because it has errors");
+    this.#manager.reloading();
+    this.#rootLog.setLevel(config.daemon.logLevel);
+    this.#dataplane.setQueueLimit(config.dataplane.queueLimit);
+    this.#log.info("Configuration reloaded", {
+      logLevel: config.daemon.logLevel,
+      queueLimit: this.#dataplane.queueLimit,
+    });
+    this.#manager.ready("programming routes");
+  }
+
+  async #end(): Promise<void> {
+    this.#shutdown.abort();
+    if (this.#config.daemon.withdrawOnExit && this.#pending.length === 0) {
+      await withdrawAll(this.#rib, this.#dataplane, FINISH_DEADLINE_MS);
+    }
+    this.#dataplane.preFinish();
+    const done = await this.#dataplane.finish();
+    if (!done) this.#log.warn("Updates under way did not finish in time; their clients are told that they failed");
+    await this.#dataplane.shutdown();
+    await this.#monitor.stop();
+    await this.#server?.close(CLOSE_DEADLINE_MS);
+    const { poolSize, poolFree } = this.#dataplane.snapshot();
+    this.#log.info("Stopped", {
+      updates: this.#dataplane.snapshot().routeUpdates,
+      slotsFree: poolFree,
+      slots: poolSize,
+    });
+  }
+}
+
+/** The providers that the configuration asks for, and the kernel provider if it does not mention one. */
+export function providerSpecs(config: Config, portIdCell: SharedArrayBuffer): ProviderSpec[] {
+  const specs = config.providers.map((provider) => toSpec(provider, config, portIdCell));
+  if (config.providers.some(({ kind }) => kind === "kernel")) return specs;
+  const kernel = { kind: "kernel", name: "kernel", priority: "kernel", threaded: false } as const;
+  return [toSpec(kernel, config, portIdCell), ...specs];
+}
+
+const PRIORITY_BY_NAME = new Map(
+  Object.entries(PROVIDER_PRIORITY_NAMES).map(([value, name]) => [name, Number(value) as ProviderPriority]),
+);
+
+function toSpec(provider: ProviderConfig, config: Config, portIdCell: SharedArrayBuffer): ProviderSpec {
+  const { kind, name = "", priority, threaded, ...own } = provider;
+  const kernel = { netns: config.kernel.netns ?? undefined, protocol: config.kernel.protocol, portIdCell };
+  return {
+    kind,
+    name,
+    priority: PRIORITY_BY_NAME.get(priority) ?? ProviderPriority.POST_KERNEL,
+    threaded,
+    options: kind === "kernel" ? kernel : own,
+  };
+}

@@ -1,0 +1,27 @@
+/** Changes in the kernel as events, in iproute2's words. Main thread. */
+import type { KernelChange } from "../model/kernel_event.ts";
+import type { LinkTable } from "../model/link_table.ts";
+import { formatProtocol } from "../model/protocol.ts";
+import type { KernelEventJson } from "../northbound/api_types.ts";
+
+/** The event that `GET /v1/events` sends for a change. */
+export function describeChange(change: KernelChange, links: LinkTable): KernelEventJson {
+  return { time: Date.now(), object: change.kind, action: change.action, text: changeText(change, links) };
+}
+
+function changeText(change: KernelChange, links: LinkTable): string {
+  switch (change.kind) {
+    case "link": {
+      const { name, up, carrier, mtu } = change.link;
+      return `${name} state ${up ? "UP" : "DOWN"}${up && !carrier ? " NO-CARRIER" : ""} mtu ${mtu}`;
+    }
+    case "address":
+      // An interface that is gone has no name any more; its number still tells which it was.
+      return `${change.address} dev ${links.nameOf(change.ifindex) || `if${change.ifindex}`}`;
+    case "route": {
+      const { prefix, table, metric, protocol, portId } = change;
+      const by = portId === 0 ? "the kernel" : `netlink port ${portId}`;
+      return `${prefix} table ${table} proto ${formatProtocol(protocol)} metric ${metric} by ${by}`;
+    }
+  }
+}

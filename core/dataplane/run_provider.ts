@@ -1,0 +1,66 @@
+/** The thread of one threaded provider: calls it whenever the loop has fed it, until it is told to stop. */
+
+import { now } from "../clock.ts";
+import { AttrsReader } from "../context/attrs.ts";
+import { Contexts } from "../context/contexts.ts";
+import { createRecordLog } from "../log.ts";
+import { Doorbell } from "../ring/doorbell.ts";
+import { RingConsumer, RingProducer } from "../ring/spsc_ring.ts";
+import { ProviderCounter, providerCounters } from "./counters.ts";
+import { ProviderRunner } from "./provider_runner.ts";
+import { BREATH_MS, breathe, IDLE_WAIT_MS, type ProviderStart, type ThreadEnvironment } from "./thread.ts";
+
+/** Runs the provider role; resolves when the thread has been told to stop and the provider has let go. */
+export async function runProvider(start: ProviderStart, environment: ThreadEnvironment): Promise<void> {
+  const { memory, seat, workLimit } = start;
+  const { post } = environment;
+  const { registered } = seat;
+  const bell = new Doorbell(seat.memory.bell);
+  const loopBell = new Doorbell(memory.loopBell);
+  const stop = new Int32Array(memory.stop);
+  const counters = providerCounters(memory.counters, registered.id);
+  const log = createRecordLog(registered.name, (record) => post({ type: "log", record }));
+
+  const provider = await environment.createProvider(registered);
+  const runner = new ProviderRunner({
+    registered,
+    provider,
+    contexts: new Contexts(memory.contexts),
+    attrs: new AttrsReader(memory.attrs),
+    inRing: new RingConsumer(seat.memory.inRing),
+    outRing: new RingProducer(seat.memory.outRing),
+    counters,
+    workLimit,
+    log,
+    wake: () => bell.ring(),
+  });
+  const finish = async (early: boolean): Promise<void> => {
+    try {
+      await provider.finish?.(runner, early);
+    } catch (error) {
+      log.error("Provider failed to finish", { early, error: String(error) });
+    }
+  };
+
+  await provider.start?.(runner);
+  environment.onMessage((message) => {
+    if (message.type === "finish-early") void finish(true);
+  });
+  post({ type: "ready" });
+
+  let breathedAt = now();
+  let putOutBefore = 0;
+  while (Atomics.load(stop, 0) === 0) {
+    const seen = bell.read();
+    counters[ProviderCounter.HEARTBEAT] = now();
+    const more = runner.runOnce();
+    if (runner.putOut !== putOutBefore) loopBell.ring();
+    putOutBefore = runner.putOut;
+    if (!more) await bell.wait(seen, IDLE_WAIT_MS);
+    else if (now() - breathedAt > BREATH_MS) await breathe();
+    else continue;
+    breathedAt = now();
+  }
+  await finish(false);
+  post({ type: "stopped" });
+}

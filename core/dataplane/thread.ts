@@ -1,0 +1,67 @@
+/** What the threads of the dataplane say to each other besides contexts: plain data through the worker's port. */
+import { setImmediate } from "node:timers";
+import type { LogRecord } from "../log.ts";
+import type { DataplaneMemory, ProviderMemory } from "./memory.ts";
+import type { ProviderFactory, RegisteredProvider } from "./provider.ts";
+
+/** A provider with its queues. */
+export interface ProviderSeat {
+  registered: RegisteredProvider;
+  memory: ProviderMemory;
+}
+
+/** Starts the dataplane thread. */
+export interface DataplaneStart {
+  role: "dataplane";
+  memory: DataplaneMemory;
+  workLimit: number;
+  /** Those that live on this thread; the others are attached when their own threads are ready. */
+  providers: ProviderSeat[];
+}
+
+/** Starts the thread of one threaded provider. */
+export interface ProviderStart {
+  role: "provider";
+  memory: DataplaneMemory;
+  workLimit: number;
+  seat: ProviderSeat;
+}
+
+/** From the main thread. */
+export type ToThread =
+  /** The dataplane thread takes a provider into the pipeline. */
+  | { type: "attach"; seat: ProviderSeat }
+  /** The pipeline is complete, as far as its providers could be started: work begins. */
+  | { type: "run" }
+  /** The thread of a provider has ended. */
+  | { type: "detach"; id: number }
+  /** No new work will come (FRR: `zebra_dplane_pre_finish`). */
+  | { type: "finish-early" };
+
+/** To the main thread. */
+export type FromThread =
+  | { type: "ready" }
+  | { type: "attached"; id: number }
+  /** A provider could not be started; the pipeline goes on without it. */
+  | { type: "provider-failed"; id: number; error: string }
+  | { type: "stopped" }
+  | { type: "log"; record: LogRecord };
+
+/** What a thread is given besides its start message. */
+export interface ThreadEnvironment {
+  post(message: FromThread): void;
+  /** Registers the one handler of messages; those that came before are handed over first. */
+  onMessage(handler: (message: ToThread) => void): void;
+  createProvider: ProviderFactory;
+}
+
+/** How long a thread with nothing to do sleeps before it shows a sign of life. */
+export const IDLE_WAIT_MS = 250;
+
+/** How long a thread works before it lets its event loop run: messages, and timers of providers. */
+export const BREATH_MS = 2;
+
+/** Lets the thread's event loop run once. */
+export function breathe(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}

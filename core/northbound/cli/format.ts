@@ -1,0 +1,222 @@
+/** How answers of the API look as text: iproute2's words where it has them, FRR's for the dataplane's counters. Pure. */
+import { RT_TABLE_DEFAULT } from "../../constants.ts";
+import type {
+  DplaneJson,
+  ErrorJson,
+  EventsJson,
+  HealthJson,
+  LookupJson,
+  NexthopJson,
+  ProvidersJson,
+  ReadyJson,
+  ResultJson,
+  RouteJson,
+  SummaryJson,
+} from "../api_types.ts";
+
+/** `203.0.113.0/24 via 10.0.0.2 dev v0 metric 20 [owner default, fib_programmed]`; several nexthops take a line each. */
+export function formatRoute(route: RouteJson): string {
+  const nexthops = route.nexthops ?? [];
+  const words: string[] = [];
+  if (route.type !== "unicast") words.push(route.type);
+  words.push(route.prefix);
+  if (route.source !== undefined) words.push("from", route.source);
+  if (route.nexthopGroup !== undefined) words.push("nhid", String(route.nexthopGroup));
+  if (nexthops.length === 1) words.push(formatNexthop(nexthops[0]!));
+  if (route.table !== RT_TABLE_DEFAULT) words.push("table", String(route.table));
+  if (route.protocol !== undefined) words.push("proto", String(route.protocol));
+  if (route.prefsrc !== undefined) words.push("src", route.prefsrc);
+  words.push("metric", String(route.metric));
+  if (route.mtu !== undefined) words.push("mtu", String(route.mtu));
+  words.push(`[${describeState(route).join(", ")}]`);
+
+  const lines = [words.join(" ")];
+  if (nexthops.length > 1) {
+    for (const nexthop of nexthops) lines.push(`\tnexthop ${formatNexthop(nexthop)} weight ${nexthop.weight ?? 1}`);
+  }
+  return `${lines.join("\n")}\n`;
+}
+
+/** What iproute2 has no words for. */
+function describeState({ owner, distance, tag, status, winner, waitingFor, error }: RouteJson): string[] {
+  const parts = [owner === "" ? "adopted, no owner" : `owner ${owner}`];
+  if (distance !== undefined && distance !== 0) parts.push(`distance ${distance}`);
+  if (tag !== undefined && tag !== 0) parts.push(`tag ${tag}`);
+  parts.push(error === undefined ? status : `${status}: ${formatError(error)}`);
+  if (winner !== undefined) parts.push(`winner ${winner}`);
+  if (waitingFor !== undefined) parts.push(`waiting for ${waitingFor}`);
+  return parts;
+}
+
+function formatNexthop({ via, dev, onlink, labels, seg6 }: NexthopJson): string {
+  const words: string[] = [];
+  if (labels !== undefined) words.push("encap mpls", labels.join("/"));
+  if (seg6 !== undefined) words.push(`encap seg6 mode ${seg6.mode} segs ${seg6.segs.join(",")}`);
+  if (via !== undefined) words.push("via", via);
+  if (dev !== undefined) words.push("dev", dev);
+  if (onlink === true) words.push("onlink");
+  return words.join(" ");
+}
+
+/** `Nexthop has invalid gateway (ENETUNREACH)`. */
+function formatError({ message, code }: ErrorJson): string {
+  return `${message} (${code})`;
+}
+
+/** `203.0.113.0/24 table main: programmed`, and why not where it is not. */
+export function formatResult(result: Omit<ResultJson, "line">): string {
+  const table = result.table === undefined || result.table === RT_TABLE_DEFAULT ? "main" : String(result.table);
+  const name = result.prefix === undefined ? "" : `${result.prefix} table ${table}: `;
+  return `${name}${describeResult(result)}${result.error?.hint === undefined ? "" : `; ${result.error.hint}`}`;
+}
+
+function describeResult({ op, status, provider, error, winner, waitingFor }: Omit<ResultJson, "line">): string {
+  const reason = error === undefined ? "" : `: ${formatError(error)}`;
+  switch (status) {
+    case "fib_programmed":
+      return op === "delete" ? "deleted" : "programmed";
+    case "fib_failed":
+      return `failed${provider === undefined ? "" : ` in provider ${provider}`}${reason}`;
+    case "rib_programmed":
+      if (winner !== undefined) return `held, not programmed: ${winner} has a better route`;
+      return waitingFor === undefined ? "held, not programmed" : `held, waiting for ${waitingFor}`;
+    case "skipped":
+      return "skipped: a provider asked to bypass the kernel";
+    case "superseded":
+      return "superseded by a later update of the same route";
+    case "rejected":
+      return `rejected${error?.field === undefined ? "" : `, field ${error.field}`}${reason}`;
+  }
+}
+
+/** `table.ndjson:17: 203.0.113.0/24: Nexthop has invalid gateway (ENETUNREACH); is it a connected address?` */
+export function formatFailure(file: string, { line, prefix, status, error }: ResultJson): string {
+  const what = error === undefined ? status : formatError(error);
+  const hint = error?.hint === undefined ? "" : `; ${error.hint}`;
+  return `${file}:${line}: ${prefix === undefined ? "" : `${prefix}: `}${what}${hint}\n`;
+}
+
+const SUMMARY_WORDS = [
+  ["fibProgrammed", "programmed"],
+  ["ribProgrammed", "held"],
+  ["skipped", "skipped"],
+  ["superseded", "superseded"],
+  ["fibFailed", "failed"],
+  ["rejected", "rejected"],
+] as const satisfies readonly (readonly [keyof SummaryJson, string])[];
+
+/** `564,580 updates in 1.52 s (371,434/s): 564,578 programmed, 2 failed`. */
+export function formatSummary(summary: SummaryJson): string {
+  const counts = SUMMARY_WORDS.filter(([key]) => summary[key] > 0).map(
+    ([key, word]) => `${formatCount(summary[key])} ${word}`,
+  );
+  const seconds = summary.elapsedMs / 1000;
+  const rate = summary.elapsedMs > 0 ? ` (${formatCount(Math.round(summary.received / seconds))}/s)` : "";
+  const head = `${formatCount(summary.received)} update${summary.received === 1 ? "" : "s"} in ${seconds.toFixed(2)} s${rate}`;
+  return `${counts.length === 0 ? head : `${head}: ${counts.join(", ")}`}\n`;
+}
+
+/** `564580` as `564,580`. */
+export function formatCount(count: number): string {
+  return String(count).replace(/\B(?=(?:\d{3})+$)/g, ",");
+}
+
+/** The counters of `show zebra dplane` with its words and alignment, then ours. */
+export function formatDplane(dplane: DplaneJson): string {
+  const rows: [string, string | number][] = [
+    ["Route updates:", dplane.routeUpdates],
+    ["Route update errors:", dplane.routeUpdateErrors],
+    ["Route update queue limit:", dplane.queueLimit],
+    ["Route update queue depth:", dplane.queueDepth],
+    ["Route update queue max:", dplane.queueMax],
+    ["Route update yields:", dplane.yields],
+    ["Route updates skipped:", dplane.updatesSkipped],
+    ["Work limit:", dplane.workLimit],
+    ["Cycles:", dplane.cycles],
+    ["Contexts free:", `${dplane.pool.free} of ${dplane.pool.size}`],
+    ["FIB programmed:", dplane.results.fibProgrammed],
+    ["FIB failed:", dplane.results.fibFailed],
+    ["RIB programmed:", dplane.results.ribProgrammed],
+    ["Skipped:", dplane.results.skipped],
+    ["Superseded:", dplane.results.superseded],
+    ["Rejected:", dplane.results.rejected],
+    ["State:", dplane.state],
+    ["Restarts:", dplane.restarts],
+  ];
+  return `Dataplane:\n${formatRows(rows)}`;
+}
+
+/** `NAME (ID): in: N, q_max: N, out: N, q_max: N`; what is not as it should be follows on a line of its own. */
+export function formatProviders({ providers }: ProvidersJson): string {
+  let text = "";
+  for (const { name, id, in: taken, inMax, out, outMax, state, errors, undone } of providers) {
+    text += `${name} (${id}): in: ${taken}, q_max: ${inMax}, out: ${out}, q_max: ${outMax}\n`;
+    if (state !== "up" || errors > 0) text += `  state: ${state}, errors: ${errors}, undone: ${undone}\n`;
+  }
+  return text;
+}
+
+export function formatHealth(health: HealthJson, ready: ReadyJson): string {
+  const rows: [string, string][] = [
+    ["Health:", health.status],
+    ["Ready:", ready.ready ? "yes" : `no: ${ready.reasons.join("; ")}`],
+    ["Version:", health.version],
+    ["Uptime:", formatUptime(health.uptimeSeconds)],
+  ];
+  for (const { name, alive, heartbeatAgeMs } of health.workers) {
+    rows.push([`Worker ${name}:`, `${alive ? "alive" : "dead"}, heartbeat ${Math.round(heartbeatAgeMs)} ms ago`]);
+  }
+  return formatRows(rows);
+}
+
+function formatRows(rows: readonly (readonly [string, string | number])[]): string {
+  const width = Math.max(...rows.map(([label]) => label.length)) + 1;
+  return rows.map(([label, value]) => `${label.padEnd(width)}${value}\n`).join("");
+}
+
+/** `3d 4h 5m 6s`, from the largest unit that is not zero. */
+export function formatUptime(seconds: number): string {
+  const whole = Math.floor(seconds);
+  const parts = [
+    `${Math.floor(whole / 86_400)}d`,
+    `${Math.floor(whole / 3600) % 24}h`,
+    `${Math.floor(whole / 60) % 60}m`,
+    `${whole % 60}s`,
+  ];
+  const first = parts.findIndex((part) => !part.startsWith("0"));
+  return parts.slice(first === -1 ? 3 : first).join(" ");
+}
+
+export function formatLookup({ address, table, route }: LookupJson): string {
+  if (route !== null) return formatRoute(route);
+  return `No programmed route to ${address} in table ${table === RT_TABLE_DEFAULT ? "main" : table}\n`;
+}
+
+/** One line for an event of the daemon's stream: the time, what it is about, and what happened. */
+export function formatEvent(name: string, data: unknown): string {
+  const { time } = data as { time?: number };
+  const clock = time === undefined ? "" : `${new Date(time).toISOString().slice(11, 23)} `;
+  return `${clock}${name.padEnd(6)} ${describeEvent(name, data)}\n`;
+}
+
+function describeEvent(name: string, data: unknown): string {
+  switch (name) {
+    case "result": {
+      const result = data as EventsJson["result"];
+      return `${formatResult(result)} [owner ${result.owner}]`;
+    }
+    case "kernel": {
+      const { object, action, text } = data as EventsJson["kernel"];
+      return `${object} ${action} ${text}`;
+    }
+    case "health": {
+      const { ready, reasons } = data as EventsJson["health"];
+      return ready ? "ready" : `not ready: ${reasons.join("; ")}`;
+    }
+    case "lost":
+      return `${formatCount((data as EventsJson["lost"]).count)} events, because this reader did not keep up`;
+    default:
+      // A newer daemon may say more than we have words for.
+      return JSON.stringify(data);
+  }
+}

@@ -1,0 +1,284 @@
+/**
+ * The words of the command line: what `dplaned` is asked to do, as data. Flags and commands are Optique's; what follows
+ * `route install` and its like is iproute2's own grammar of words, which is taken as it comes and read by
+ * `route_words.ts` and the daemon. Nothing here does anything. Main thread.
+ */
+import { object, or } from "@optique/core/constructs";
+import { runParserSync } from "@optique/core/facade";
+import { formatMessage, lineBreak, type Message, text } from "@optique/core/message";
+import { multiple, optional, withDefault } from "@optique/core/modifiers";
+import type { InferValue } from "@optique/core/parser";
+import { argument, command, constant, option } from "@optique/core/primitives";
+import { choice, string } from "@optique/core/valueparser";
+import { CONFIG_PATH_DEFAULT, OWNER_DEFAULT, VERSION } from "../../constants.ts";
+import { LOG_LEVELS } from "../../log.ts";
+
+/** Exit statuses that DESIGN section 1 promises. */
+export const EXIT_FAILED = 1;
+export const EXIT_USAGE = 2;
+export const EXIT_NO_DAEMON = 3;
+
+const PROGRAM = "dplaned";
+
+const say = (words: string): Message => [text(words)];
+
+const socketOption = optional(
+  option("--socket", string({ metavar: "PATH" }), {
+    description: say("Unix socket of the daemon (default: $DPLANED_DAEMON_SOCKET, else /run/dplaned/dplaned.sock)."),
+  }),
+);
+const jsonOption = option("--json", { description: say("Print JSON.") });
+/** What every command but `run` takes; `check-config` and `version` ask no daemon and only take it for uniformity. */
+const client = { socket: socketOption, json: jsonOption };
+
+const words = (metavar: "ROUTE" | "FILTER" | "ADDRESS", min: number, description: string) =>
+  multiple(argument(string({ metavar }), { description: say(description) }), {
+    min,
+    errors: { tooFew: say(`Missing words; expected ${description}.`) },
+  });
+
+const ownerOption = optional(
+  option("--owner", string({ metavar: "OWNER" }), {
+    description: say(`Whose routes these are; "${OWNER_DEFAULT}" unless given here or by the word owner.`),
+  }),
+);
+
+const examples = (...lines: string[]): Message => [
+  text("Examples:"),
+  ...lines.flatMap((line) => [lineBreak(), text(`  ${line}`)]),
+];
+
+const run = command(
+  "run",
+  object({
+    kind: constant("run"),
+    config: optional(
+      option("--config", string({ metavar: "FILE" }), {
+        description: say(
+          `Configuration file, which must exist (default: ${CONFIG_PATH_DEFAULT}, which may be missing).`,
+        ),
+      }),
+    ),
+    netns: optional(
+      option("--netns", string({ metavar: "NAME|PATH" }), { description: say("Network namespace to program.") }),
+    ),
+    socket: optional(
+      option("--socket", string({ metavar: "PATH" }), { description: say("Unix socket to listen on.") }),
+    ),
+    http: optional(
+      option("--http", string({ metavar: "ADDR:PORT" }), { description: say("TCP address to listen on, or off.") }),
+    ),
+    logLevel: optional(
+      option("--log-level", choice(LOG_LEVELS, { metavar: "LEVEL" }), {
+        description: say("Least severe level that is logged."),
+      }),
+    ),
+  }),
+  {
+    brief: say("Run the daemon."),
+    footer: examples("dplaned run", "dplaned run --config ./dplaned.toml --netns blue --log-level debug"),
+  },
+);
+
+const ROUTE_WORDS =
+  "[TYPE] PREFIX [via ADDR] [dev IF] [nexthop via ADDR dev IF weight N]... [table N] [vrf NAME] [metric N] [owner O]";
+
+const routeInstall = command(
+  "install",
+  object({ kind: constant("route-install"), ...client, owner: ownerOption, words: words("ROUTE", 1, ROUTE_WORDS) }),
+  {
+    brief: say("Add a route, or replace it."),
+    aliases: ["add", "replace"],
+    footer: examples(
+      "dplaned route install 203.0.113.0/24 via 10.0.0.2 dev v0",
+      "dplaned route install 203.0.113.0/24 nexthop via 10.0.0.2 weight 1 nexthop via 10.0.0.3 weight 3",
+      "dplaned route install blackhole 2001:db8::/32 table 100 owner ddos",
+    ),
+  },
+);
+
+const routeDelete = command(
+  "delete",
+  object({
+    kind: constant("route-delete"),
+    ...client,
+    owner: ownerOption,
+    words: words("ROUTE", 1, "PREFIX [table N] [vrf NAME] [metric N] [owner O]"),
+  }),
+  {
+    brief: say("Delete a route."),
+    aliases: ["del"],
+    footer: examples("dplaned route delete 203.0.113.0/24", "dplaned route delete 203.0.113.0/24 table 100 metric 50"),
+  },
+);
+
+const FILTER_WORDS =
+  "[[exact|root] PREFIX] [table N] [vrf NAME] [owner O] [status S] [limit N]; root PREFIX: and all within it";
+
+const listFields = {
+  ...client,
+  ipv4: option("-4", { description: say("IPv4 routes only.") }),
+  ipv6: option("-6", { description: say("IPv6 routes only.") }),
+  words: words("FILTER", 0, FILTER_WORDS),
+};
+const listExamples = examples(
+  "dplaned route show 203.0.113.0/24",
+  "dplaned route list root 10.0.0.0/8 table 100",
+  "dplaned route list owner bgp status fib_failed --json",
+);
+
+const routeShow = command("show", object({ kind: constant("route-list"), ...listFields }), {
+  brief: say("Show routes and what became of them."),
+  footer: listExamples,
+});
+const routeList = command("list", object({ kind: constant("route-list"), ...listFields }), {
+  brief: say("The same as show."),
+  aliases: ["ls"],
+  footer: listExamples,
+});
+
+const routeLookup = command(
+  "lookup",
+  object({ kind: constant("route-lookup"), ...client, words: words("ADDRESS", 1, "ADDRESS [table N] [vrf NAME]") }),
+  {
+    brief: say("Find the programmed route that an address takes."),
+    aliases: ["get"],
+    footer: examples("dplaned route lookup 203.0.113.9", "dplaned route lookup 2001:db8::1 table 100"),
+  },
+);
+
+const routeLoad = command(
+  "load",
+  object({
+    kind: constant("route-load"),
+    ...client,
+    owner: ownerOption,
+    file: argument(string({ metavar: "FILE" }), {
+      description: say(
+        "NDJSON, a JSON array, or lines as ip -batch takes them (route add|replace|del ...); - for standard input.",
+      ),
+    }),
+  }),
+  {
+    brief: say("Send a file of updates."),
+    footer: examples(
+      "dplaned route load table.ndjson --owner bgp",
+      "ip -batch style: printf 'route add 203.0.113.0/24 via 10.0.0.2\\n' | dplaned route load -",
+    ),
+  },
+);
+
+const route = command(
+  "route",
+  or(routeInstall, routeDelete, routeShow, routeList, routeLookup, routeLoad, {
+    errors: { noMatch: say("Do what with routes? Expected install, delete, show, list, lookup or load.") },
+  }),
+  { brief: say("Install, delete, show and load routes.") },
+);
+
+const showCommand = <const K extends string>(name: string, kind: K, brief: string) =>
+  command(name, object({ kind: constant(kind), ...client }), {
+    brief: say(brief),
+    footer: examples(`dplaned show ${name}`, `dplaned show ${name} --json`),
+  });
+
+const show = command(
+  "show",
+  or(
+    showCommand("dplane", "show-dplane", "Counters of the dataplane."),
+    showCommand("providers", "show-providers", "Counters of each provider."),
+    showCommand("health", "show-health", "Whether the daemon works and is ready; fails if not."),
+    { errors: { noMatch: say("Show what? Expected dplane, providers or health.") } },
+  ),
+  { brief: say("Show counters and health.") },
+);
+
+const monitor = command("monitor", object({ kind: constant("monitor"), ...client }), {
+  brief: say("Follow results and kernel changes, a line each."),
+  footer: examples("dplaned monitor", "dplaned monitor --json | jq 'select(.event == \"kernel\")'"),
+});
+
+const checkConfig = command(
+  "check-config",
+  object({
+    kind: constant("check-config"),
+    ...client,
+    file: withDefault(
+      argument(string({ metavar: "FILE" }), { description: say(`Default: ${CONFIG_PATH_DEFAULT}.`) }),
+      CONFIG_PATH_DEFAULT,
+    ),
+  }),
+  {
+    brief: say("Check a configuration file and print all that is wrong with it."),
+    footer: examples("dplaned check-config ./dplaned.toml"),
+  },
+);
+
+const version = command("version", object({ kind: constant("version"), ...client }), {
+  brief: say("Print the version."),
+  footer: examples("dplaned version"),
+});
+
+const program = or(run, route, show, monitor, checkConfig, version);
+
+/** What a command line asks for. */
+export type Command = InferValue<typeof program>;
+export type RunCommand = Extract<Command, { kind: "run" }>;
+export type ClientCommand = Exclude<Command, RunCommand>;
+
+/** A command, or what to print and the status to exit with: help, completions, or what is wrong with the arguments. */
+export type Invocation = { command: Command } | { exitStatus: number; stdout: string; stderr: string };
+
+export interface ParseOptions {
+  colours?: boolean;
+  columns?: number;
+}
+
+/** Reads the arguments behind the program's name. */
+export function parseArguments(args: readonly string[], { colours = false, columns }: ParseOptions = {}): Invocation {
+  let stdout = "";
+  let stderr = "";
+  let exitStatus: number | undefined;
+  const command = runParserSync(program, PROGRAM, args.length === 0 ? ["--help"] : args, {
+    colors: colours,
+    ...(columns === undefined ? {} : { maxWidth: columns }),
+    aboveError: "none",
+    commandList: "top-level",
+    brief: say("A dataplane daemon: programs routes into the kernel and tells the truth about it."),
+    help: { command: true, option: true, onShow: () => finish(0) },
+    version: { value: `${PROGRAM} ${VERSION}`, option: true, onShow: () => finish(0) },
+    completion: { command: true, onShow: () => finish(0) },
+    stdout: (line) => {
+      stdout += `${line}\n`;
+    },
+    stderr: () => undefined,
+    onError: (_, error) => {
+      stderr = `${PROGRAM}: ${formatMessage(error, { colors: colours, quotes: true })}\nSee '${helpCommand(args)}'.\n`;
+      return finish(EXIT_USAGE);
+    },
+  });
+  return exitStatus === undefined ? { command } : { exitStatus, stdout, stderr };
+
+  // The status is what tells help and errors from a command: Optique returns what its handlers return in the command's place.
+  function finish(status: number): never {
+    exitStatus = status;
+    return undefined as never;
+  }
+}
+
+/** The command whose help explains a usage error: as many words as lead to one. */
+function helpCommand(args: readonly string[]): string {
+  const depth = args[0] === "route" || args[0] === "show" ? 2 : 1;
+  const path = args.slice(0, depth).filter((word) => /^[a-z][a-z-]*$/.test(word) && isCommandWord(word));
+  return [PROGRAM, ...path, "--help"].join(" ");
+}
+
+function isCommandWord(word: string): boolean {
+  return COMMAND_WORDS.has(word);
+}
+
+const COMMAND_WORDS = new Set(
+  "run route install add replace delete del show list ls lookup get load dplane providers health monitor check-config version".split(
+    " ",
+  ),
+);

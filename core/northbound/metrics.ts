@@ -1,0 +1,285 @@
+/**
+ * `GET /metrics`: everything that is counted, in Prometheus' text format. Nothing is counted twice for it: each metric
+ * here is read off the daemon's own counters when somebody scrapes. Main thread.
+ */
+
+import process from "node:process";
+import { setInterval } from "node:timers";
+import { type Metric, Registry } from "@prometheus-io/client";
+import { epochOffset, now } from "../clock.ts";
+import type { Dataplane } from "../dataplane/dataplane.ts";
+import type { ProviderSnapshot } from "../dataplane/registry.ts";
+import { LATENCY_BOUNDS_MS, LATENCY_STAGES, type LatencyHistogram, type LatencyStage } from "../rib/latency.ts";
+import type { Rib } from "../rib/rib.ts";
+import type { NorthboundCounters } from "./counters.ts";
+import { EVENT_NAMES, type EventBus } from "./events.ts";
+
+export interface MetricsParts {
+  rib: Rib;
+  dataplane: Dataplane;
+  counters: NorthboundCounters;
+  events: EventBus;
+  version: string;
+  /** When the process started, on the clock of core/clock.ts. */
+  startedAt: number;
+  isReady: () => boolean;
+  /** Ends the measurement of the event loop. */
+  shutdown: AbortSignal;
+}
+
+interface Sample {
+  labels?: Readonly<Record<string, string | number>>;
+  value: number;
+  /** Where it differs from the metric's: a histogram's `_bucket`, `_sum` and `_count`. */
+  metricName?: string;
+}
+
+interface Source {
+  name: string;
+  help: string;
+  type: "counter" | "gauge" | "histogram";
+  read: () => Sample[];
+}
+
+export function createMetrics(parts: MetricsParts): Registry {
+  const registry = new Registry();
+  const sources = [
+    ...processSources(parts),
+    ...dataplaneSources(parts),
+    ...providerSources(parts),
+    ...ribSources(parts),
+    ...northboundSources(parts),
+  ];
+  for (const { name, help, type, read } of sources) {
+    const get = async () => ({ name, help, type, aggregator: "sum", values: read().map(completeSample) });
+    // The registry asks a metric for nothing but this; ours keep no values of their own.
+    registry.registerMetric({ name, get } as unknown as Metric<string>);
+  }
+  return registry;
+}
+
+function completeSample({ labels = {}, ...rest }: Sample): Sample {
+  return { labels, ...rest };
+}
+
+function counter(name: string, help: string, read: () => number): Source {
+  return { name, help, type: "counter", read: () => [{ value: read() }] };
+}
+
+function gauge(name: string, help: string, read: () => number): Source {
+  return { name, help, type: "gauge", read: () => [{ value: read() }] };
+}
+
+function processSources({ version, startedAt, isReady, shutdown }: MetricsParts): Source[] {
+  const lag = new LoopLag(shutdown);
+  const runtime = "Deno" in globalThis ? "deno" : "bun";
+  return [
+    {
+      name: "dplaned_build_info",
+      help: "1, with the version of dplaned and the runtime that it runs on.",
+      type: "gauge",
+      read: () => [{ labels: { version, runtime }, value: 1 }],
+    },
+    gauge("dplaned_ready", "1 if startup is done and all providers are up, else 0.", () => (isReady() ? 1 : 0)),
+    gauge("process_resident_memory_bytes", "Resident memory of the process.", () => process.memoryUsage.rss()),
+    gauge("process_start_time_seconds", "When the process started, in seconds since 1970.", () =>
+      Math.round((startedAt + epochOffset()) / 1000),
+    ),
+    {
+      name: "process_cpu_seconds_total",
+      help: "Processor time of all threads of the process.",
+      type: "counter",
+      read: () => {
+        const { user, system } = process.cpuUsage();
+        return [{ value: (user + system) / 1e6 }];
+      },
+    },
+    gauge("dplaned_event_loop_lag_seconds", "How late the main thread's last timer came.", () => lag.last / 1000),
+    gauge(
+      "dplaned_event_loop_lag_max_seconds",
+      "How late a timer of the main thread came at worst, lately.",
+      () => lag.max() / 1000,
+    ),
+  ];
+}
+
+function dataplaneSources({ dataplane, rib }: MetricsParts): Source[] {
+  const snapshot = () => dataplane.snapshot();
+  const name = (suffix: string) => `dplaned_dplane_${suffix}`;
+  return [
+    counter(name("route_updates_total"), "Updates given to the dataplane.", () => snapshot().routeUpdates),
+    counter(
+      name("route_update_errors_total"),
+      "Updates that failed or were refused.",
+      () => snapshot().routeUpdateErrors + rib.results.fib_failed,
+    ),
+    gauge(name("queue_limit"), "Updates that may wait in the incoming queue.", () => snapshot().queueLimit),
+    gauge(name("queue_depth"), "Updates that wait in the incoming queue.", () => snapshot().queueDepth),
+    gauge(name("queue_max"), "Most updates that have ever waited in the incoming queue.", () => snapshot().queueMax),
+    counter(name("yields_total"), "Cycles that ended with work left over.", () => snapshot().yields),
+    counter(name("cycles_total"), "Cycles of the dataplane loop.", () => snapshot().cycles),
+    gauge(name("work_limit"), "Contexts that a provider may take in one cycle.", () => snapshot().workLimit),
+    gauge(name("pool_size"), "Contexts in the pool.", () => snapshot().poolSize),
+    gauge(name("pool_free"), "Contexts that are free.", () => snapshot().poolFree),
+    gauge(name("results_queued"), "Results that the main thread has not taken yet.", () => snapshot().resultsQueued),
+    counter(
+      name("restarts_total"),
+      "How often a dataplane thread that had ended was replaced.",
+      () => snapshot().restarts,
+    ),
+    gauge(
+      name("heartbeat_age_seconds"),
+      "How long ago the dataplane thread last began a cycle.",
+      () => dataplane.heartbeatAgeMs() / 1000,
+    ),
+  ];
+}
+
+/** Metrics of each provider: name, help, type, and where the value is. */
+const PROVIDER_METRICS = [
+  ["in_total", "Contexts that the provider was given.", "counter", (provider) => provider.in],
+  ["out_total", "Contexts that the provider has put out.", "counter", (provider) => provider.out],
+  ["errors_total", "Contexts that failed in the provider.", "counter", (provider) => provider.errors],
+  ["undone_total", "Contexts offered again to be undone.", "counter", (provider) => provider.undone],
+  ["yields_total", "Calls after which the provider asked for another cycle.", "counter", (provider) => provider.yields],
+  ["exceptions_total", "Calls that ended in an exception.", "counter", (provider) => provider.exceptions],
+  ["in_queue_depth", "Contexts in the provider's in queue and hand.", "gauge", (provider) => provider.inQueued],
+  ["in_queue_max", "Most contexts in its in queue and hand so far.", "gauge", (provider) => provider.inMax],
+  ["out_queue_depth", "Contexts in the provider's out queue.", "gauge", (provider) => provider.outQueued],
+  ["out_queue_max", "Most contexts in its out queue so far.", "gauge", (provider) => provider.outMax],
+  ["up", "1 if the provider is up, else 0.", "gauge", (provider) => (provider.state === "up" ? 1 : 0)],
+] as const satisfies readonly (readonly [
+  string,
+  string,
+  "counter" | "gauge",
+  (provider: ProviderSnapshot) => number,
+])[];
+
+function providerSources({ dataplane }: MetricsParts): Source[] {
+  return PROVIDER_METRICS.map(([suffix, help, type, valueIn]) => ({
+    name: `dplaned_provider_${suffix}`,
+    help,
+    type,
+    read: () =>
+      dataplane.providers().map((provider) => ({
+        labels: { provider: provider.name, kind: provider.kind, priority: provider.priority },
+        value: valueIn(provider),
+      })),
+  }));
+}
+
+function ribSources({ rib, dataplane }: MetricsParts): Source[] {
+  return [
+    {
+      name: "dplaned_results_total",
+      help: "Results of updates, by status.",
+      type: "counter",
+      read: () => [
+        ...Object.entries(rib.results).map(([status, value]) => ({ labels: { status }, value })),
+        { labels: { status: "rejected" }, value: dataplane.snapshot().routeUpdateErrors },
+      ],
+    },
+    {
+      name: "dplaned_rib_routes",
+      help: "Routes in the RIB, by family.",
+      type: "gauge",
+      read: () => {
+        const { ipv4, ipv6 } = rib.counts();
+        return [
+          { labels: { family: "ipv4" }, value: ipv4 },
+          { labels: { family: "ipv6" }, value: ipv6 },
+        ];
+      },
+    },
+    gauge("dplaned_rib_attributes", "Distinct sets of attributes and nexthops in use.", () => rib.counts().attrs),
+    gauge("dplaned_rib_attributes_bytes", "Memory that sets of attributes have needed.", () => rib.counts().attrsBytes),
+    {
+      name: "dplaned_update_duration_seconds",
+      help: "Where the time of updates goes: queue, pipeline, result, and total.",
+      type: "histogram",
+      read: () => LATENCY_STAGES.flatMap((stage) => histogramSamples(stage, rib.latencies[stage])),
+    },
+  ];
+}
+
+function histogramSamples(stage: LatencyStage, { buckets, sumMs, count }: LatencyHistogram): Sample[] {
+  const name = "dplaned_update_duration_seconds";
+  const samples: Sample[] = [];
+  let below = 0;
+  for (const [index, bound] of LATENCY_BOUNDS_MS.entries()) {
+    below += buckets[index]!;
+    samples.push({ metricName: `${name}_bucket`, labels: { stage, le: bound / 1000 }, value: below });
+  }
+  samples.push({ metricName: `${name}_bucket`, labels: { stage, le: "+Inf" }, value: count });
+  samples.push({ metricName: `${name}_sum`, labels: { stage }, value: sumMs / 1000 });
+  samples.push({ metricName: `${name}_count`, labels: { stage }, value: count });
+  return samples;
+}
+
+function northboundSources({ counters, events }: MetricsParts): Source[] {
+  return [
+    {
+      name: "dplaned_http_requests_total",
+      help: "Answers begun, by route of the API, method and status.",
+      type: "counter",
+      read: () =>
+        Array.from(counters.requests.values(), ({ route, method, status, count }) => ({
+          labels: { route, method, status },
+          value: count,
+        })),
+    },
+    counter("dplaned_update_streams_total", "Streams of updates opened.", () => counters.streamsOpened),
+    gauge("dplaned_update_streams_open", "Streams of updates open now.", () => counters.streamsOpen),
+    counter(
+      "dplaned_update_streams_abandoned_total",
+      "Streams of updates whose client went away before the summary.",
+      () => counters.streamsAbandoned,
+    ),
+    counter("dplaned_update_bytes_total", "Bytes read of streams of updates.", () => counters.bodyBytes),
+    gauge("dplaned_event_listeners", "Listeners to the stream of events.", () => events.subscribers),
+    {
+      name: "dplaned_events_total",
+      help: "Events made for listeners, by type.",
+      type: "counter",
+      read: () => EVENT_NAMES.map((type) => ({ labels: { type }, value: events.published[type] })),
+    },
+    counter(
+      "dplaned_events_dropped_total",
+      "Events that listeners did not get, because they did not keep up.",
+      () => events.dropped,
+    ),
+  ];
+}
+
+const LAG_INTERVAL_MS = 100;
+/** The worst is remembered for one to two of these. */
+const LAG_WINDOW_MS = 30_000;
+
+/** How late timers come: what a slow turn of the event loop does to everybody else. */
+class LoopLag {
+  last = 0;
+  #max = 0;
+  #maxBefore = 0;
+
+  constructor(shutdown: AbortSignal) {
+    let due = now() + LAG_INTERVAL_MS;
+    let windowEnd = due + LAG_WINDOW_MS;
+    const timer = setInterval(() => {
+      const time = now();
+      this.last = Math.max(0, time - due);
+      due = time + LAG_INTERVAL_MS;
+      if (time > windowEnd) {
+        this.#maxBefore = this.#max;
+        this.#max = 0;
+        windowEnd = time + LAG_WINDOW_MS;
+      }
+      this.#max = Math.max(this.#max, this.last);
+    }, LAG_INTERVAL_MS);
+    timer.unref();
+    shutdown.addEventListener("abort", () => clearInterval(timer), { once: true });
+  }
+
+  max(): number {
+    return Math.max(this.#max, this.#maxBefore);
+  }
+}

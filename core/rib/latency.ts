@@ -1,0 +1,40 @@
+/** Where the time of an update goes, as histograms by stage. Main thread only. */
+
+/** Upper bounds of the buckets, in milliseconds. */
+export const LATENCY_BOUNDS_MS = [
+  0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000,
+] as const;
+
+/** Stages by name: in the incoming queue, through the providers, back to the main thread, and all of it. */
+export const LATENCY_STAGES = ["queue", "pipeline", "result", "total"] as const;
+export type LatencyStage = (typeof LATENCY_STAGES)[number];
+
+export class LatencyHistogram {
+  /** Observations by bucket, not summed up; the last is for what lies above every bound. */
+  readonly buckets = new Float64Array(LATENCY_BOUNDS_MS.length + 1);
+  sumMs = 0;
+  count = 0;
+  /** Bucket of the last observation, from where the next is not far. */
+  #bucket = 0;
+
+  observe(milliseconds: number): void {
+    let bucket = this.#bucket;
+    while (bucket > 0 && milliseconds <= LATENCY_BOUNDS_MS[bucket - 1]!) bucket -= 1;
+    while (bucket < LATENCY_BOUNDS_MS.length && milliseconds > LATENCY_BOUNDS_MS[bucket]!) bucket += 1;
+    this.#bucket = bucket;
+    this.buckets[bucket]! += 1;
+    this.sumMs += milliseconds;
+    this.count += 1;
+  }
+}
+
+export type Latencies = Readonly<Record<LatencyStage, LatencyHistogram>>;
+
+export function createLatencies(): Latencies {
+  return {
+    queue: new LatencyHistogram(),
+    pipeline: new LatencyHistogram(),
+    result: new LatencyHistogram(),
+    total: new LatencyHistogram(),
+  };
+}

@@ -1,0 +1,17 @@
+/** Bun's way into libc. Only select.ts imports this file, and only when it runs on Bun: Deno cannot load `bun:ffi`. */
+import { dlopen, type FFIFunction, type Pointer, ptr, read } from "bun:ffi";
+import { bunSymbols, LIBC_FILE, type Libc, type LibcFunctions } from "../libc/symbols.ts";
+import type { Runtime } from "./runtime.ts";
+
+function openLibc(): Libc {
+  const library = dlopen(LIBC_FILE, bunSymbols() as Record<string, FFIFunction>);
+  const { __errno_location, ...functions } = library.symbols as unknown as { __errno_location: () => Pointer };
+  const errnoLocation = __errno_location();
+  return {
+    ...(functions as unknown as LibcFunctions),
+    errno: () => read.i32(errnoLocation, 0),
+    addressOf: (bytes) => BigInt(ptr(bytes)),
+  };
+}
+
+export const bunRuntime: Runtime = { name: "bun", version: Bun.version, openLibc };

@@ -1,0 +1,9 @@
+/** What dplaned needs of the JavaScript runtime beyond the `node:` modules that Bun and Deno share: calls into libc. */
+import type { Libc } from "../libc/symbols.ts";
+
+export interface Runtime {
+  readonly name: "bun" | "deno";
+  readonly version: string;
+  /** Opens libc for the calling thread; every thread opens its own. Throws when this system has no glibc. */
+  openLibc(): Libc;
+}

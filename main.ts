@@ -1,0 +1,74 @@
+/**
+ * The one entry of dplaned, and the only place that knows all its parts. The first thread reads the command line and is
+ * either a client or the daemon; further threads are this same file, started with a role.
+ */
+import { URL } from "node:url";
+import { isMainThread, parentPort, workerData } from "node:worker_threads";
+import { spawnWorker, threadPort, type WorkerStart } from "./core/daemon/spawn.ts";
+import type { ProviderFactory } from "./core/dataplane/provider.ts";
+import { runDataplane } from "./core/dataplane/run.ts";
+import { runProvider } from "./core/dataplane/run_provider.ts";
+import type { Libc } from "./ffi/libc/symbols.ts";
+import { selectRuntime } from "./ffi/runtime/select.ts";
+import { runMonitor } from "./providers/kernel/monitor.ts";
+import { createKernelProvider, type KernelOptions } from "./providers/kernel/provider.ts";
+import { createRecordProvider } from "./providers/record/provider.ts";
+import { createTestProvider } from "./providers/test/provider.ts";
+
+/** Builds the providers that dplaned brings along, by their kind. */
+function providerFactory(libc: Libc): ProviderFactory {
+  return (provider) => {
+    switch (provider.kind) {
+      case "kernel":
+        return createKernelProvider(libc, provider.options as unknown as KernelOptions);
+      case "test":
+        return createTestProvider(provider);
+      case "record":
+        return createRecordProvider(provider);
+      default:
+        throw new RangeError(`Cannot make provider "${provider.name}": there is no kind "${provider.kind}"`);
+    }
+  };
+}
+
+/** What a worker thread does from its start to its end. */
+async function runThread(start: WorkerStart): Promise<void> {
+  // The handler of messages stands before the first wait; Bun would lose what comes earlier.
+  const port = threadPort();
+  const runtime = await selectRuntime();
+  const libc = runtime.openLibc();
+  const environment = { ...port, createProvider: providerFactory(libc) };
+  if (start.role === "dataplane") await runDataplane(start, environment);
+  else if (start.role === "provider") await runProvider(start, environment);
+  else runMonitor(start, libc, (message, transfer) => parentPort!.postMessage(message, transfer ?? []));
+  process.exit(0);
+}
+
+/** What the first thread does: a client command, or the daemon. Resolves with the exit status. */
+async function runMain(): Promise<number> {
+  const { parseArguments } = await import("./core/northbound/cli/grammar.ts");
+  const { createCliIo } = await import("./core/northbound/cli/io.ts");
+  const io = createCliIo();
+  const invocation = parseArguments(process.argv.slice(2), io.columns === undefined ? {} : { columns: io.columns });
+  if (!("command" in invocation)) {
+    io.stdout(invocation.stdout);
+    io.stderr(invocation.stderr);
+    return invocation.exitStatus;
+  }
+  const { command } = invocation;
+  if (command.kind !== "run") return (await import("./core/northbound/cli/cli.ts")).runClient(command, io);
+
+  const { runDaemon } = await import("./core/daemon/daemon.ts");
+  const { notifySystemd } = await import("./ffi/libc/unix_datagram.ts");
+  const libc = (await selectRuntime()).openLibc();
+  const entry = new URL(import.meta.url);
+  return runDaemon(command, {
+    spawnThread: (start, events) => spawnWorker(entry, start, events),
+    spawnMonitor: (start, events) => spawnWorker(entry, start, events),
+    sendDatagram: (socketPath, text) => notifySystemd(libc, socketPath, text),
+    writeError: (text) => io.stderr(text),
+  });
+}
+
+if (isMainThread) process.exit(await runMain());
+else await runThread(workerData as WorkerStart);

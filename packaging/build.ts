@@ -1,0 +1,42 @@
+/**
+ * Compiles dist/dplaned, one self-contained executable, and prints its size. main.ts is the only entry: workers are
+ * started from it. Runs under the bundled bun (`make build`); `--target=bun-linux-arm64` and the like are passed on.
+ */
+import { spawnSync } from "node:child_process";
+import { mkdirSync, renameSync, rmSync, statSync } from "node:fs";
+import { join, resolve } from "node:path";
+import process from "node:process";
+
+const ROOT = resolve(import.meta.dirname, "..");
+const OUTPUT = join(ROOT, "dist/dplaned");
+
+const FLAGS = [
+  "--compile",
+  "--minify",
+  // Start-up is that of the command line too: bytecode halves it. It needs ES modules because of top-level await.
+  "--bytecode",
+  "--format=esm",
+  // Without these the binary would obey .env and bunfig.toml of its working directory: foreign code in a root daemon.
+  "--no-compile-autoload-dotenv",
+  "--no-compile-autoload-bunfig",
+];
+
+/** Compiles main.ts to `output`; leaves an earlier one as it was when that fails. Returns the exit status. */
+function compile(output: string, extraFlags: readonly string[]): number {
+  const fresh = `${output}.new`;
+  const args = ["build", ...FLAGS, ...extraFlags, "main.ts", `--outfile=${fresh}`];
+  const { status, error } = spawnSync(process.execPath, args, { cwd: ROOT, stdio: ["ignore", "ignore", "inherit"] });
+  if (status !== 0) {
+    rmSync(fresh, { force: true });
+    console.error(`Cannot compile main.ts: bun build ended with ${error?.message ?? `exit status ${status}`}`);
+    return 1;
+  }
+  // A running daemon keeps the file it was started from (writing into it would fail with ETXTBSY).
+  renameSync(fresh, output);
+  return 0;
+}
+
+mkdirSync(join(ROOT, "dist"), { recursive: true });
+const status = compile(OUTPUT, process.argv.slice(2));
+if (status === 0) console.log(`dist/dplaned: ${(statSync(OUTPUT).size / 1e6).toFixed(1)} MB`);
+process.exit(status);

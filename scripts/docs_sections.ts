@@ -1,0 +1,154 @@
+/**
+ * The parts of the documentation that are made from the program's own tables, and so cannot fall behind it. Each stands in its
+ * document between two comments, `<!-- made by scripts/gen_docs.ts: NAME -->` and `<!-- end: NAME -->`.
+ */
+import { configReference } from "../core/config/schema.ts";
+import { VERSION } from "../core/constants.ts";
+import { createOpenapiDocument } from "../core/northbound/openapi.ts";
+import { UPDATE_ERRORS } from "../core/northbound/update_error.ts";
+import { createHarness } from "../tests/support/api_harness.ts";
+
+/**
+ * Keys that the daemon checks and then does nothing with in this version, by the member of its configuration that nobody reads
+ * (tests/docs/docs_test.ts notices when somebody does).
+ */
+export const KEYS_WITHOUT_EFFECT: readonly { section: string; key: string; member: string }[] = [
+  { section: "[kernel]", key: "nexthop-objects", member: "nexthopObjects" },
+  { section: "[kernel]", key: "stale-time", member: "staleTimeMs" },
+  { section: "[kernel]", key: "audit-interval", member: "auditIntervalMs" },
+  { section: "[fpm]", key: "*", member: "fpm.listen" },
+  { section: "[[owner]]", key: "*", member: "config.owners" },
+  { section: '[[provider]] kind = "fpm"', key: "*", member: 'case "fpm"' },
+  { section: '[[provider]] kind = "plugin"', key: "*", member: 'case "plugin"' },
+];
+
+const START = (name: string) => `<!-- made by scripts/gen_docs.ts: ${name} -->`;
+const END = (name: string) => `<!-- end: ${name} -->`;
+
+/** Every section by its document and name. */
+export async function createSections(): Promise<Map<string, Map<string, string>>> {
+  return new Map([
+    [
+      "docs/api.md",
+      new Map([
+        ["endpoints", describeEndpoints()],
+        ["parameters", describeParameters()],
+        ["update-errors", describeUpdateErrors()],
+      ]),
+    ],
+    [
+      "docs/operations.md",
+      new Map([
+        ["config", describeConfig()],
+        ["metrics", describeMetrics(await readMetrics())],
+      ]),
+    ],
+  ]);
+}
+
+/** The document with its sections as they should be. Throws where the place of one is missing. */
+export function replaceSections(markdown: string, sections: ReadonlyMap<string, string>): string {
+  let text = markdown;
+  for (const [name, body] of sections) {
+    const [start, end] = [text.indexOf(START(name)), text.indexOf(END(name))];
+    if (start < 0 || end < start) throw new Error(`Cannot place the section ${name}: "${START(name)}" is missing`);
+    text = `${text.slice(0, start)}${START(name)}\n\n${body}\n${text.slice(end)}`;
+  }
+  return text;
+}
+
+function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]) => `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |\n`;
+  return line(head) + line(head.map(() => "---")) + rows.map(line).join("");
+}
+
+const code = (text: string) => `\`${text}\``;
+
+function describeEndpoints(): string {
+  const rows = Object.entries(createOpenapiDocument(VERSION).paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, { summary, responses }]) => [
+      code(`${method.toUpperCase()} ${path}`),
+      `${summary}.`,
+      Object.keys(responses).join(", "),
+    ]),
+  );
+  return table(["call", "does", "answers"], rows);
+}
+
+interface Parameter {
+  name: string;
+  required: boolean;
+  description: string;
+  schema: { type: string; enum?: string[]; default?: unknown; minimum?: number; maximum?: number };
+}
+
+function describeParameters(): string {
+  const rows = Object.entries(createOpenapiDocument(VERSION).paths).flatMap(([path, methods]) =>
+    Object.entries(methods).flatMap(([method, { parameters = [] }]) =>
+      (parameters as Parameter[]).map(({ name, required, description, schema }) => [
+        code(`${method.toUpperCase()} ${path}`),
+        code(name),
+        schema.enum?.map(code).join(", ") ?? describeType(schema),
+        required ? "required" : schema.default === undefined ? "" : code(String(schema.default)),
+        description,
+      ]),
+    ),
+  );
+  return table(["call", "parameter", "value", "default", "meaning"], rows);
+}
+
+function describeType({ type, minimum, maximum }: Parameter["schema"]): string {
+  if (type === "boolean") return "`true`, `false`";
+  return minimum === undefined ? "text" : `number, ${minimum} to ${maximum}`;
+}
+
+function describeUpdateErrors(): string {
+  return table(
+    ["`error.code`", "meaning"],
+    Object.entries(UPDATE_ERRORS).map(([name, meaning]) => [code(name), meaning]),
+  );
+}
+
+function describeConfig(): string {
+  const keys = configReference();
+  const sections = [...new Set(keys.map(({ section }) => section))];
+  return sections
+    .map((section) => {
+      const own = keys.filter((each) => each.section === section);
+      const isNamed = own.some(({ environment }) => environment !== undefined);
+      const head = ["key", "value", "default", ...(isNamed ? ["environment"] : []), "meaning"];
+      const rows = own.map(({ key, type, default: value, environment, description }) => [
+        code(key),
+        type,
+        value === undefined ? "" : code(value),
+        ...(isNamed ? [code(environment ?? "")] : []),
+        hasEffect(section, key) ? description : `${description} **No effect yet.**`,
+      ]);
+      return `### ${code(section)}\n\n${table(head, rows)}`;
+    })
+    .join("\n");
+}
+
+function hasEffect(section: string, key: string): boolean {
+  return !KEYS_WITHOUT_EFFECT.some((each) => each.section === section && (each.key === "*" || each.key === key));
+}
+
+/** `GET /metrics` of a daemon without a kernel. */
+async function readMetrics(): Promise<string> {
+  const harness = await createHarness();
+  try {
+    await harness.post('{"prefix":"192.0.2.0/24","type":"blackhole"}\n');
+    return await (await harness.app.request("/metrics")).text();
+  } finally {
+    await harness.close();
+  }
+}
+
+function describeMetrics(text: string): string {
+  const rows = [...text.matchAll(/^# HELP (\S+) (.*)\n# TYPE \S+ (\S+)$/gm)].map(([, name, help, type]) => {
+    const samples = [...text.matchAll(new RegExp(`^${name!}(?:_bucket)?\\{(.*)\\}`, "gm"))];
+    const labels = samples.flatMap(([, pairs]) => [...pairs!.matchAll(/(\w+)="/g)].map(([, label]) => label!));
+    return [code(name!), type!, [...new Set(labels)].map(code).join(", "), help!];
+  });
+  return table(["metric", "type", "labels", "meaning"], rows);
+}

@@ -1,0 +1,59 @@
+/** What the benchmarks found, as text: order statistics, and tables that read well on a terminal and as Markdown. Pure. */
+
+/** The value at `fraction` (0 to 1) of the sorted values, by the nearest rank. */
+export function percentile(values: readonly number[], fraction: number): number {
+  if (values.length === 0) throw new RangeError("No values to take a percentile of");
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.max(0, Math.ceil(fraction * sorted.length) - 1)]!;
+}
+
+export function median(values: readonly number[]): number {
+  const [low, high] = [
+    percentile(values, 0.5),
+    -percentile(
+      values.map((value) => -value),
+      0.5,
+    ),
+  ];
+  return (low + high) / 2;
+}
+
+/** Something measured against what is wanted of it. */
+export interface Finding {
+  what: string;
+  /** Undefined where it could not be measured; `note` then says why. */
+  value: number | undefined;
+  unit: string;
+  target: number;
+  atLeast: boolean;
+  note?: string;
+}
+
+export function meetsTarget({ value, target, atLeast }: Finding): boolean {
+  return value !== undefined && (atLeast ? value >= target : value <= target);
+}
+
+export function findingRows(findings: readonly Finding[]): string[][] {
+  return findings.map((finding) => {
+    const { what, value, unit, target, atLeast, note } = finding;
+    const wanted = `${atLeast ? "≥" : "≤"} ${formatNumber(target)}${unit}`;
+    if (value === undefined) return [what, "not measured", wanted, note ?? ""];
+    return [what, `${formatNumber(value)}${unit}`, wanted, meetsTarget(finding) ? "PASS" : "MISS"];
+  });
+}
+
+/** Three significant digits, whole numbers with separators. */
+export function formatNumber(value: number): string {
+  if (Math.abs(value) >= 100) return String(Math.round(value)).replace(/\B(?=(?:\d{3})+$)/g, ",");
+  return String(Number(value.toPrecision(3)));
+}
+
+/** A Markdown table with columns of even width, the first to the left and the others to the right. */
+export function formatTable(header: readonly string[], rows: readonly (readonly string[])[]): string {
+  const all = [header, ...rows];
+  const widths = header.map((_, column) => Math.max(3, ...all.map((row) => row[column]!.length)));
+  const line = (row: readonly string[]) =>
+    `| ${row.map((cell, column) => (column === 0 ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!))).join(" | ")} |\n`;
+  const rule = widths.map((width, column) => (column === 0 ? "-".repeat(width) : `${"-".repeat(width - 1)}:`));
+  return line(header) + line(rule) + rows.map(line).join("");
+}

@@ -1,0 +1,212 @@
+/** The documentation says what the program does: its links, commands, examples, and the tables that are made from the code. */
+import assert from "node:assert/strict";
+import { existsSync, globSync, readFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { describe, it } from "node:test";
+import { fileURLToPath } from "node:url";
+import { configReference } from "../../core/config/schema.ts";
+import { DPLANE_ERROR_NAMES } from "../../core/context/layout.ts";
+import { createRouteUpdate } from "../../core/model/route.ts";
+import { parseArguments } from "../../core/northbound/cli/grammar.ts";
+import { toListQuery, toLookupQuery, toUpdateLine } from "../../core/northbound/cli/route_words.ts";
+import { SCHEMAS } from "../../core/northbound/openapi_schemas.ts";
+import { UPDATE_ERRORS } from "../../core/northbound/update_error.ts";
+import { parseUpdateObject } from "../../core/northbound/update_json.ts";
+import { AdmissionError } from "../../core/rib/rib.ts";
+import { createSections, KEYS_WITHOUT_EFFECT, replaceSections } from "../../scripts/docs_sections.ts";
+import { anchors, type CodeBlock, codeBlocks, consoleCommands, links } from "../support/markdown.ts";
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url).href);
+
+const documents = ["README.md", "core/README.md", ...globSync("docs/*.md", { cwd: ROOT })].sort();
+const texts = new Map(documents.map((path) => [path, readFileSync(join(ROOT, path), "utf8")]));
+const sections = await createSections();
+
+function blocksOf(...languages: string[]): (CodeBlock & { path: string })[] {
+  return [...texts].flatMap(([path, text]) =>
+    codeBlocks(text)
+      .filter(({ language }) => languages.includes(language))
+      .map((block) => ({ ...block, path })),
+  );
+}
+
+/** What a shell would run: each `dplaned …` of a line, without what is piped, redirected or put behind it. */
+function dplanedCommands(script: string): string[] {
+  const lines = script.replace(/<<'END'\n[\s\S]*?^END$/gm, "").replace(/(^|\s)#.*$/gm, "");
+  const commands = lines.matchAll(/(?:^|[;|&(]|\bsudo)\s*dplaned ((?:(?![|;&<>\n)]).)*)/gm);
+  return [...commands].map(([, words]) => words!.replace(/\s\d$/, "").trim());
+}
+
+const shellBlocks = blocksOf("sh");
+const allCommands = [
+  ...shellBlocks.flatMap(({ path, line, text }) =>
+    dplanedCommands(text).map((command) => ({ place: `${path}:${line}`, command })),
+  ),
+  ...[...texts].flatMap(([path, text]) =>
+    consoleCommands(text).flatMap(({ command, line }) =>
+      dplanedCommands(command).map((each) => ({ place: `${path}:${line}`, command: each })),
+    ),
+  ),
+  ...[...texts].flatMap(([path, text]) =>
+    [...text.replace(/^```[\s\S]*?^```$/gm, "").matchAll(/`dplaned ([a-z-]+(?: [^`…]*)?)`/g)].map(([, command]) => ({
+      place: path,
+      command: command!.replace(/\bFILE\b/, "file").replace(/\bPREFIX\b/, "192.0.2.0/24"),
+    })),
+  ),
+];
+
+/** Commands that the documents say do not exist. */
+const NOT_YET = ["top", "route sync"];
+
+describe("documentation", () => {
+  it("has links that lead somewhere", () => {
+    for (const [path, text] of texts) {
+      for (const target of links(text)) {
+        if (/^https?:/.test(target)) continue;
+        const [file = "", anchor] = target.split("#");
+        const linked = file === "" ? path : join(dirname(path), file);
+        assert.ok(existsSync(join(ROOT, linked)), `${path}: ${target} does not exist`);
+        if (anchor === undefined) continue;
+        const found = anchors(readFileSync(join(ROOT, linked), "utf8"));
+        assert.ok(found.includes(anchor), `${path}: ${target}: no such heading among ${found.join(", ")}`);
+      }
+    }
+  });
+
+  it("names files that exist", () => {
+    for (const [path, text] of texts) {
+      for (const [, name] of text.matchAll(
+        /(?:`|\b)((?:core|providers|ffi|tests|scripts|packaging|docs)\/[\w/.-]+\.\w+)/g,
+      )) {
+        assert.ok(existsSync(join(ROOT, name!)), `${path}: names ${name}, which does not exist`);
+      }
+    }
+  });
+
+  it("has command lines that the program takes", () => {
+    assert.ok(allCommands.length > 30, `found only ${allCommands.length}`);
+    for (const { place, command } of allCommands) {
+      const invocation = parseArguments(command.split(/\s+/));
+      if (NOT_YET.includes(command)) {
+        assert.ok("exitStatus" in invocation && invocation.exitStatus === 2, `${place}: dplaned ${command} exists now`);
+        continue;
+      }
+      if (!("command" in invocation)) {
+        assert.equal(invocation.exitStatus, 0, `${place}: dplaned ${command}: ${invocation.stderr}`);
+        continue;
+      }
+      const parsed = invocation.command;
+      if (parsed.kind === "route-install") toUpdateLine("install", parsed.words, parsed.owner);
+      if (parsed.kind === "route-delete") toUpdateLine("delete", parsed.words, parsed.owner);
+      if (parsed.kind === "route-list") toListQuery(parsed.words, parsed);
+      if (parsed.kind === "route-lookup") toLookupQuery(parsed.words);
+    }
+  });
+
+  it("has JSON that is JSON, and updates that are updates", () => {
+    const resolver = { deviceIndex: () => 1, vrfTable: () => 100 };
+    let updates = 0;
+    const inline = [...texts.values()].join("\n").match(/'\{"(?:op|prefix)".*?\}'|^> \{.*\}$/gm) ?? [];
+    const lines = blocksOf("json").flatMap(({ text }) => text.trimEnd().split("\n"));
+    for (const line of [...lines, ...inline.map((text) => text.replace(/^> |^'|'$/g, ""))]) {
+      const value = JSON.parse(line) as Record<string, unknown>;
+      if (!("prefix" in value) || "status" in value) continue;
+      const error = parseUpdateObject(value, createRouteUpdate(), resolver);
+      // The README shows what happens to one that is wrong.
+      if (line === '{"prefix":"10.3.0.1/16"}') assert.equal(error?.code, "HOST_BITS_SET");
+      else assert.equal(error, null, line);
+      updates += 1;
+    }
+    assert.ok(updates > 5, `found only ${updates} updates`);
+  });
+
+  for (const [document, made] of sections) {
+    it(`${document} is up to date with the code (bun scripts/gen_docs.ts makes it so)`, () => {
+      const text = texts.get(document)!;
+      assert.equal(replaceSections(text, made), text);
+    });
+  }
+
+  it("finds a section that is out of date, or has no place", () => {
+    const text = "a\n<!-- made by scripts/gen_docs.ts: x -->\n\nold\n\n<!-- end: x -->\nb\n";
+    assert.match(replaceSections(text, new Map([["x", "new\n"]])), /^a\n<!-- .* -->\n\nnew\n\n<!-- end: x -->\nb\n$/);
+    assert.throws(() => replaceSections(text, new Map([["y", "new\n"]])), /Cannot place the section y/);
+  });
+});
+
+describe("docs/api.md", () => {
+  const text = texts.get("docs/api.md")!;
+  const rows = (heading: string) =>
+    [
+      ...text
+        .slice(text.indexOf(heading))
+        .split(/\n#/)[0]!
+        .matchAll(/^\| `(\w+)` \|/gm),
+    ].map(([, name]) => name!);
+
+  it("has every error code, and none that there is not", () => {
+    const rejected = [
+      ...Object.keys(UPDATE_ERRORS),
+      ...Object.keys(AdmissionError),
+      "DATAPLANE_FAILED",
+      "SHUTTING_DOWN",
+    ];
+    assert.deepEqual(rows("### Error codes of rejected updates"), rejected);
+    assert.deepEqual(rows("### Error codes of failed updates").sort(), Object.values(DPLANE_ERROR_NAMES).sort());
+  });
+
+  it("has every field of an update and a nexthop, and none that there is not", () => {
+    const fieldsOf = (name: string) => Object.keys((SCHEMAS[name] as { properties: object }).properties);
+    const fields = [...fieldsOf("Update"), ...fieldsOf("Nexthop")];
+    assert.deepEqual(rows("## Updates").sort(), fields.sort());
+  });
+});
+
+describe("docs/operations.md", () => {
+  const text = texts.get("docs/operations.md")!;
+
+  it("calls without effect what nothing reads, and nothing else", () => {
+    const keys = configReference();
+    const readers = ["main.ts", ...globSync("core/daemon/*.ts", { cwd: ROOT })].map((path) =>
+      readFileSync(join(ROOT, path), "utf8"),
+    );
+    for (const { section, key, member } of KEYS_WITHOUT_EFFECT) {
+      assert.ok(
+        keys.some((each) => each.section === section && (key === "*" || each.key === key)),
+        `${section} ${key}`,
+      );
+      const isRead = readers.some((source) => source.includes(member));
+      assert.ok(!isRead, `${section} ${key} has an effect now: take it out of KEYS_WITHOUT_EFFECT`);
+    }
+  });
+
+  it("names error codes that there are", () => {
+    const known = new Set([...Object.keys(UPDATE_ERRORS), ...Object.values(DPLANE_ERROR_NAMES), "DATAPLANE_FAILED"]);
+    const table = text.slice(text.indexOf("### An update fails"));
+    const named = [...table.matchAll(/^\| ((?:`[A-Z_]+`(?:, )?)+) \|/gm)].flatMap(
+      ([, cell]) => cell!.match(/[A-Z_]+/g)!,
+    );
+    assert.ok(named.length > 10);
+    for (const code of named) assert.ok(known.has(code) || /^E[A-Z]+$/.test(code), code);
+  });
+});
+
+describe("docs/architecture.md", () => {
+  it("names for each invariant tests that hold it", () => {
+    const rows = [...texts.get("docs/architecture.md")!.matchAll(/^\| (\d) \| .* \| (.*) \|$/gm)];
+    assert.deepEqual(
+      rows.map(([, number]) => number),
+      ["1", "2", "3", "4", "5", "6", "7", "8"],
+    );
+    for (const [, number, files] of rows) {
+      for (const [, file] of files!.matchAll(/`([^`]+)`/g)) {
+        const source = readFileSync(resolve(ROOT, file!), "utf8");
+        assert.match(
+          source,
+          new RegExp(`\\b(?:it|describe)\\([\`"]invariant ${number}:`),
+          `${file} and invariant ${number}`,
+        );
+      }
+    }
+  });
+});

@@ -1,0 +1,350 @@
+/** The monitor thread in a real kernel: what it tells of links, addresses and routes of others, and what it finds at the start. */
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, describe, it } from "node:test";
+import { nextRecord } from "../../core/context/route_record.ts";
+import { spawnWorker } from "../../core/daemon/spawn.ts";
+import type { FromMonitor, KernelChange, MonitorStart } from "../../core/model/kernel_event.ts";
+import { type Link, LinkTable } from "../../core/model/link_table.ts";
+import type { Rib } from "../../core/rib/rib.ts";
+import {
+  addTestLinks,
+  KERNEL_THREAD_ENTRY,
+  KernelHarness,
+  outcomeText,
+  PROTOCOL,
+  routesOf,
+} from "../support/kernel_harness.ts";
+import { createNetns, type Netns, skipReason } from "../support/netns.ts";
+import { until } from "../support/wait.ts";
+
+const skip = skipReason();
+
+/** A running monitor and all that it has said. */
+class Ear {
+  readonly messages: FromMonitor[] = [];
+  readonly links = new LinkTable();
+  readonly portIdCell = new SharedArrayBuffer(4);
+  readonly #wantRoutes = new SharedArrayBuffer(4);
+  readonly #stop = new SharedArrayBuffer(4);
+  #exit: string | null = null;
+
+  constructor(netns: string) {
+    const start: MonitorStart = {
+      role: "monitor",
+      netns,
+      protocol: PROTOCOL,
+      portIdCell: this.portIdCell,
+      wantRoutes: this.#wantRoutes,
+      heartbeat: new SharedArrayBuffer(8),
+      stop: this.#stop,
+    };
+    spawnWorker<FromMonitor>(KERNEL_THREAD_ENTRY, start, {
+      onMessage: (message) => {
+        this.messages.push(message);
+        if (message.type === "links") this.links.replaceAll(message.links);
+        if (message.type !== "change" || message.change.kind !== "link") return;
+        if (message.change.action === "new") this.links.set(message.change.link);
+        else this.links.delete(message.change.link.ifindex);
+      },
+      onExit: (error) => {
+        this.#exit = error || "ended";
+      },
+    });
+  }
+
+  get exit(): string | null {
+    return this.#exit;
+  }
+
+  get synced(): Extract<FromMonitor, { type: "synced" }> | undefined {
+    return this.messages.find((message) => message.type === "synced");
+  }
+
+  /** Whether it says that notifications were lost. */
+  overrun(): boolean {
+    return this.messages.some((message) => message.type === "log" && message.record.message.includes("were lost"));
+  }
+
+  changes(): KernelChange[] {
+    return this.messages.flatMap((message) => (message.type === "change" ? [message.change] : []));
+  }
+
+  routes(): string[] {
+    return this.changes().flatMap((change) => (change.kind === "route" ? [`${change.action} ${change.prefix}`] : []));
+  }
+
+  /** Puts the routes that were found into a RIB. */
+  adoptInto(rib: Rib): void {
+    for (const message of this.messages) {
+      if (message.type !== "routes") continue;
+      const view = new DataView(message.records);
+      let offset = 0;
+      for (let index = 0; index < message.count; index++) {
+        assert.ok(rib.adopt(new Uint8Array(message.records), view, offset));
+        offset = nextRecord(view, offset);
+      }
+    }
+  }
+
+  /** Asks for changes of routes, and returns when they are heard: when one that is made over and over arrives. */
+  async wantRoutes(ns: Netns): Promise<void> {
+    Atomics.store(new Int32Array(this.#wantRoutes), 0, 1);
+    await until("routes are heard", () => {
+      ns.ip("route", "add", "192.0.2.0/24", "dev", "v0", "metric", "7", "proto", "99");
+      ns.ip("route", "del", "192.0.2.0/24", "metric", "7");
+      return this.routes().includes("new 192.0.2.0/24");
+    });
+  }
+
+  async close(): Promise<void> {
+    Atomics.store(new Int32Array(this.#stop), 0, 1);
+    await until("the monitor has ended", () => this.#exit !== null);
+  }
+}
+
+describe("the monitor", () => {
+  let ns: Netns;
+  let ear: Ear | undefined;
+
+  async function listen(): Promise<Ear> {
+    const opened = new Ear(ns.name);
+    ear = opened;
+    await until("the first look is complete", () => opened.synced !== undefined || opened.exit !== null);
+    assert.equal(opened.exit, null);
+    return opened;
+  }
+
+  beforeEach(() => {
+    if (skip) return;
+    ns = createNetns();
+    addTestLinks(ns);
+  });
+  afterEach(async () => {
+    await ear?.close();
+    ear = undefined;
+    ns?.delete();
+  });
+
+  it("tells of the links that there are and of what becomes of them", { skip }, async () => {
+    const { links } = await listen();
+    const names = ns.ipJson("link").map(({ ifname }) => ifname as string);
+    assert.deepEqual([...links.links()].map(({ name }) => name).sort(), names.sort());
+    const v0 = ns.ipJson("link", "show", "v0")[0].ifindex;
+    assert.equal(links.indexOf("v0"), v0);
+    assert.equal(links.get(v0)?.kind, "veth");
+
+    const has = (condition: (link: Link) => boolean) =>
+      until("the link is as it was made", () => condition(links.get(v0)!));
+    await has(({ up, carrier }) => up && carrier);
+    ns.ip("link", "set", "v0", "down");
+    await has(({ up, carrier }) => !up && !carrier);
+    ns.ip("link", "set", "v0", "up");
+    await has(({ up, carrier }) => up && carrier);
+    ns.ip("link", "set", "v1", "down");
+    await has(({ up, carrier }) => up && !carrier);
+    ns.ip("link", "set", "v0", "mtu", "1400");
+    await has(({ mtu }) => mtu === 1400);
+    ns.ip("link", "property", "add", "dev", "v0", "altname", "to-the-provider");
+    await until("the alternative name is known", () => links.indexOf("to-the-provider") === v0);
+    ns.ip("link", "set", "v0", "down");
+    ns.ip("link", "set", "v0", "name", "uplink");
+    await until("the new name is known", () => links.indexOf("uplink") === v0);
+    assert.equal(links.indexOf("v0"), 0);
+    assert.equal(links.nameOf(v0), "uplink");
+
+    ns.ipBatch(["link add br0 type bridge", "link set uplink master br0"]);
+    await has(({ master }) => master !== 0 && master === links.indexOf("br0"));
+    ns.ip("link", "set", "uplink", "nomaster");
+    await has(({ master }) => master === 0);
+    ns.ip("link", "delete", "uplink");
+    await until("both ends are gone", () => links.indexOf("uplink") === 0 && links.indexOf("v1") === 0);
+    assert.equal(links.indexOf("to-the-provider"), 0);
+  });
+
+  it("tells of addresses", { skip }, async () => {
+    const heard = await listen();
+    ns.ipBatch([
+      "address add 10.7.0.1/24 dev v0",
+      "address add 2001:db8:7::1/64 dev v0 nodad",
+      "address del 10.7.0.1/24 dev v0",
+    ]);
+    const addresses = () =>
+      heard
+        .changes()
+        .flatMap((change) =>
+          change.kind === "address" ? [`${change.action} ${change.address} ${change.ifindex}`] : [],
+        );
+    const v0 = heard.links.indexOf("v0");
+    const wanted = [`new 10.7.0.1/24 ${v0}`, `new 2001:db8:7::1/64 ${v0}`, `delete 10.7.0.1/24 ${v0}`];
+    await until("all were told", () => wanted.every((change) => addresses().includes(change)));
+  });
+
+  it("tells of routes while somebody wants to hear of them, and not of our own", { skip }, async () => {
+    const heard = await listen();
+    const harness = await KernelHarness.start(ns, { portIdCell: heard.portIdCell });
+    try {
+      ns.ip("route", "add", "198.51.1.0/24", "dev", "v0", "proto", "99");
+      await heard.wantRoutes(ns);
+      assert.ok(!heard.routes().includes("new 198.51.1.0/24"), "not before they were wanted");
+
+      await harness.install("route add 198.51.2.0/24 via 10.0.0.2", "route add 2001:db8:e::/48 dev v0");
+      await harness.install("route del 198.51.2.0/24", "route del 2001:db8:e::/48");
+      // Our own protocol, but another hand.
+      ns.ip("route", "add", "198.51.3.0/24", "via", "10.0.0.2", "metric", "20", "proto", String(PROTOCOL));
+      ns.ip("-6", "route", "add", "2001:db8:d::/48", "dev", "v0", "proto", "99", "table", "1000", "metric", "5");
+      ns.ip("route", "del", "198.51.3.0/24", "metric", "20");
+      await until("the last is heard", () => heard.routes().includes("delete 198.51.3.0/24"));
+      const routes = heard.routes().filter((route) => !route.endsWith("192.0.2.0/24"));
+      assert.deepEqual(routes, ["new 198.51.3.0/24", "new 2001:db8:d::/48", "delete 198.51.3.0/24"]);
+      const change = heard.changes().find((each) => each.kind === "route" && each.prefix === "2001:db8:d::/48");
+      assert.ok(change?.kind === "route" && change.portId !== 0);
+      assert.deepEqual([change.table, change.metric, change.protocol], [1000, 5, 99]);
+    } finally {
+      await harness.close();
+    }
+  });
+
+  it("does not tell of our own when the provider has started anew", { skip }, async () => {
+    const heard = await listen();
+    const harness = await KernelHarness.start(ns, { portIdCell: heard.portIdCell });
+    try {
+      await heard.wantRoutes(ns);
+      const lines = Array.from(
+        { length: 4000 },
+        (_, number) => `route add 100.64.${number >> 8}.${number & 255} dev v0`,
+      );
+      const before = Atomics.load(new Int32Array(heard.portIdCell), 0);
+      const done = harness.apply(lines);
+      await harness.threads.at(-1)!.handle.terminate();
+      assert.ok((await done).every((result) => outcomeText(result) === "fib_programmed"));
+      assert.notEqual(Atomics.load(new Int32Array(heard.portIdCell), 0), before);
+      ns.ip("route", "add", "198.51.3.0/24", "dev", "v0", "proto", "99");
+      await until("another's is heard", () => heard.routes().includes("new 198.51.3.0/24"));
+      assert.deepEqual(
+        heard.routes().filter((route) => route.includes(" 100.64.")),
+        [],
+      );
+    } finally {
+      await harness.close();
+    }
+  });
+
+  it("survives more changes than it can be told of, and reads anew what it keeps", { skip }, async () => {
+    const heard = await listen();
+    await heard.wantRoutes(ns);
+    // With the link go all its routes at once, and faster than anybody reads.
+    ns.ipBatch(Array.from({ length: 50_000 }, (_, n) => `route add 2001:db8:f:${n.toString(16)}::/64 dev v0`));
+    ns.ip("link", "set", "v0", "down");
+    await until("notifications were lost", () => heard.overrun());
+    ns.ip("link", "add", "late0", "type", "bridge");
+    await until("a link made after the flood is known", () => heard.links.indexOf("late0") !== 0);
+    // The same route again would be no change, and a change may be among those that are lost.
+    let protocol = 98;
+    await until("the last route is heard", () => {
+      ns.ip("route", "replace", "198.51.3.0/24", "dev", "v2", "proto", String(++protocol));
+      return heard.routes().includes("new 198.51.3.0/24");
+    });
+    assert.equal(heard.exit, null);
+  });
+
+  it("says which namespace it cannot enter", { skip }, async () => {
+    const lost = new Ear("dplaned-test-nowhere");
+    await until("it has ended", () => lost.exit !== null);
+    assert.match(lost.exit!, /Cannot enter network namespace "dplaned-test-nowhere": ENOENT .*ip netns add/);
+  });
+});
+
+describe("routes of an earlier life", () => {
+  /** Each can be said in an update, and so it is taken over. */
+  const READABLE = [
+    "203.0.113.0/24 via 10.0.0.2 dev v0 metric 20",
+    "203.0.113.0/24 via 10.0.0.2 dev v0 metric 0",
+    "203.0.114.0/24 metric 20 mtu 1400 src 10.0.0.1 nexthop via 10.0.0.2 dev v0 weight 3 nexthop via 10.0.1.2 dev v2",
+    "203.0.115.0/24 via inet6 2001:db8::2 dev v0 metric 20",
+    "203.0.116.0/24 via 192.0.2.1 dev v0 onlink metric 20",
+    "203.0.117.0/24 dev v0 metric 20 table 1000",
+    "blackhole 203.0.118.0/24 metric 20",
+    "prohibit 203.0.119.0/24 metric 20 table 4294967295",
+    "203.0.120.0/24 encap seg6 mode encap segs 2001:db8:a::1 dev v0 metric 20",
+    "default via 10.0.0.2 dev v0 metric 20",
+    "2001:db8:f0::/48 via 2001:db8::2 dev v0 metric 20",
+    "2001:db8:f1::/48 metric 20 nexthop via 2001:db8::2 dev v0 weight 5 nexthop via 2001:db8:1::2 dev v2",
+    "2001:db8:f2::/48 from 2001:db8:e::/48 via 2001:db8::2 dev v0 metric 20",
+    "unreachable 2001:db8:f3::/48 metric 20",
+    "2001:db8:f4::/48 encap seg6 mode inline segs 2001:db8:a::1 via 2001:db8::2 dev v0 metric 20",
+    "2001:db8:f5::/48 dev v0 metric 0",
+    "default via 2001:db8::2 dev v0 metric 20 mtu 1400",
+  ];
+  /** dplaned could not have written these. */
+  const UNREADABLE = [
+    "198.51.0.0/24 via 10.0.0.2 realm 5",
+    "198.51.1.0/24 via 10.0.0.2 tos 0x10",
+    "198.51.2.0/24 via 10.0.0.2 advmss 1300",
+    "198.51.3.0/24 via 10.0.0.2 mtu lock 1400",
+    "198.51.4.0/24 dev v0 encap ip id 3 dst 10.0.0.9",
+    "multicast 239.1.0.0/16 dev v0",
+  ];
+
+  it("are in the RIB as programmed, and can be changed, deleted and installed again", { skip }, async () => {
+    const ns = createNetns();
+    addTestLinks(ns);
+    ns.ipBatch(
+      READABLE.map((route) => `route add ${route} proto ${PROTOCOL}`.replace(/( nexthop.*)( proto \d+)$/, "$2$1")),
+    );
+    ns.ipBatch(UNREADABLE.map((route) => `route add ${route} proto ${PROTOCOL}`));
+    const FOREIGN = ["203.0.113.0/24 via 10.0.0.2 metric 5", "2001:db8:ff::/48 dev v0"];
+    ns.ipBatch(FOREIGN.map((route) => `route add ${route} proto 99`));
+    const before = routesOf(ns, { protocol: true });
+    const ear = new Ear(ns.name);
+    const harness = await KernelHarness.start(ns, { portIdCell: ear.portIdCell });
+    try {
+      await until("the first look is complete", () => ear.synced !== undefined || ear.exit !== null);
+      assert.deepEqual(ear.synced, { type: "synced", routes: READABLE.length, unreadable: UNREADABLE.length });
+      ear.adoptInto(harness.rib);
+      assert.equal(harness.rib.counts().ipv4 + harness.rib.counts().ipv6, READABLE.length);
+      assert.deepEqual(routesOf(ns, { protocol: true }), before, "nothing was written");
+
+      // The same again is a change that changes nothing: were the reading wrong, this would show.
+      const attrs = harness.rib.counts().attrs;
+      await harness.install(...READABLE.map((route) => `route add ${route}`));
+      assert.deepEqual(routesOf(ns, { protocol: true }), before);
+      assert.equal(harness.rib.counts().attrs, attrs, "what was read is what is said");
+
+      await harness.install(
+        "route replace 203.0.113.0/24 via 10.0.0.3",
+        "route replace 2001:db8:f1::/48 via 2001:db8::9",
+      );
+      const shown = ns.ipJson("route", "show", "203.0.113.0/24", "proto", "210", "metric", "20");
+      assert.equal(shown[0].gateway, "10.0.0.3");
+      await harness.install(...READABLE.map((route) => `route del ${route}`));
+      assert.equal(harness.rib.counts().ipv4 + harness.rib.counts().ipv6, 0);
+      assert.equal(routesOf(ns).length, UNREADABLE.length + FOREIGN.length);
+      await harness.install(...READABLE.map((route) => `route add ${route}`));
+      assert.deepEqual(routesOf(ns, { protocol: true }), before);
+    } finally {
+      await harness.close();
+      await ear.close();
+      ns.delete();
+    }
+  });
+
+  it("are found by the hundred thousand, while others write", { skip }, async () => {
+    const ns = createNetns();
+    addTestLinks(ns);
+    try {
+      const prefix = (n: number) => (n & 1 ? `2001:db8:f:${n.toString(16)}::/64` : `100.64.${n >> 8}.${n & 255}`);
+      const count = 60_000;
+      ns.ipBatch(Array.from({ length: count }, (_, n) => `route add ${prefix(n)} dev v0 metric 20 proto ${PROTOCOL}`));
+      const ear = new Ear(ns.name);
+      ns.ipBatch(Array.from({ length: 2000 }, (_, n) => `route add 172.16.${n >> 8}.${n & 255} dev v0 proto 99`));
+      await until("the first look is complete", () => ear.synced !== undefined || ear.exit !== null);
+      assert.deepEqual(ear.synced, { type: "synced", routes: count, unreadable: 0 });
+      const harness = new KernelHarness();
+      ear.adoptInto(harness.rib);
+      assert.deepEqual([harness.rib.counts().ipv4, harness.rib.counts().ipv6], [count / 2, count / 2]);
+      await ear.close();
+    } finally {
+      ns.delete();
+    }
+  });
+});

@@ -1,0 +1,156 @@
+/**
+ * The API over a real RIB and dataplane whose thread shares the test's own, so that a test decides when the "kernel"
+ * answers and what.
+ */
+import { clearInterval, setInterval } from "node:timers";
+import { now } from "../../core/clock.ts";
+import { AttrsStore, createAttrsStorage } from "../../core/context/attrs_store.ts";
+import { ContextFlag } from "../../core/context/layout.ts";
+import { Dataplane } from "../../core/dataplane/dataplane.ts";
+import { type Provider, type ProviderIo, ProviderPriority } from "../../core/dataplane/provider.ts";
+import { LinkTable } from "../../core/model/link_table.ts";
+import { type ApiParts, createApi } from "../../core/northbound/api.ts";
+import type { ResultJson, SummaryJson } from "../../core/northbound/api_types.ts";
+import { EventBus } from "../../core/northbound/events.ts";
+import { Rib } from "../../core/rib/rib.ts";
+import { EMPTY } from "../../core/ring/spsc_ring.ts";
+import { createQuietLog } from "./quiet_log.ts";
+import { createInlineSpawn } from "./spawn.ts";
+
+/** A kernel that answers when it is let, and as it is told. */
+export class StubKernel {
+  /** While true, what comes is kept. */
+  holds = false;
+  /** Decides what becomes of a context; by default it is programmed. */
+  answer: (io: ProviderIo, slot: number) => void = (io, slot) => io.contexts.succeed(slot);
+  readonly #held: number[] = [];
+  #io: ProviderIo | null = null;
+
+  get held(): number {
+    return this.#held.length;
+  }
+
+  readonly provider: Provider = {
+    process: (io) => {
+      this.#io = io;
+      for (let slot = io.dequeue(); slot !== EMPTY; slot = io.dequeue()) this.#held.push(slot);
+      while (!this.holds && this.#held.length > 0) this.#letGo(io);
+    },
+  };
+
+  /** Answers what is held, and holds no longer. */
+  release(): void {
+    this.holds = false;
+    this.#io?.signalWork();
+  }
+
+  #letGo(io: ProviderIo): void {
+    const slot = this.#held.shift()!;
+    if (!io.contexts.hasFlag(slot, ContextFlag.SKIP_KERNEL)) this.answer(io, slot);
+    io.enqueue(slot);
+  }
+}
+
+export interface Harness {
+  app: ReturnType<typeof createApi>;
+  rib: Rib;
+  dataplane: Dataplane;
+  links: LinkTable;
+  events: EventBus;
+  kernel: StubKernel;
+  log: ReturnType<typeof createQuietLog>;
+  startup: string[];
+  shutdown: AbortController;
+  /** Sends a body and returns the answer's lines, parsed. */
+  post(body: string, options?: PostOptions): Promise<{ results: ResultJson[]; summary: SummaryJson }>;
+  close(): Promise<void>;
+}
+
+export interface PostOptions {
+  query?: string;
+  contentType?: string;
+}
+
+export interface HarnessOptions {
+  queueLimit?: number;
+  parts?: Partial<ApiParts>;
+  /** Leaves the dataplane unstarted. */
+  start?: boolean;
+}
+
+/** Starts it with interfaces v0 (2) and v1 (3), VRF blue (4, table 100), and a provider called kernel. */
+export async function createHarness({
+  queueLimit = 64,
+  parts = {},
+  start = true,
+}: HarnessOptions = {}): Promise<Harness> {
+  // Waiting with Atomics.waitAsync does not keep Deno alive.
+  const keepAlive = setInterval(() => {}, 1000);
+  const log = createQuietLog();
+  const kernel = new StubKernel();
+  const storage = createAttrsStorage(4 << 20);
+  const attrs = new AttrsStore(storage);
+  let rib: Rib;
+  const dataplane = new Dataplane({
+    queueLimit,
+    workLimit: 16,
+    attrs: storage,
+    spawn: createInlineSpawn(() => kernel.provider),
+    log,
+    onLog: () => {},
+    onResults: (slots, count) => rib.settle(slots, count),
+    onHealthChange: () => {},
+  });
+  rib = new Rib(attrs, dataplane);
+  dataplane.register({ kind: "stub", name: "kernel", priority: ProviderPriority.KERNEL, threaded: false, options: {} });
+  const links = createLinks();
+  const events = new EventBus();
+  const shutdown = new AbortController();
+  const startup: string[] = [];
+  const app = createApi({
+    rib,
+    dataplane,
+    links,
+    events,
+    log,
+    version: "1.2.3",
+    startedAt: now(),
+    workers: () => dataplane.workers(),
+    readiness: () => startup,
+    shutdown: shutdown.signal,
+    ...parts,
+  });
+  if (start) await dataplane.start();
+  const post = async (body: string, { query = "", contentType = "application/x-ndjson" }: PostOptions = {}) => {
+    const headers = contentType === "" ? {} : { "content-type": contentType };
+    const response = await app.request(`/v1/routes${query}`, { method: "POST", body, headers });
+    const lines = (await response.text())
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    const { summary } = lines.pop() as { summary: SummaryJson };
+    return { results: lines as ResultJson[], summary };
+  };
+  const close = async () => {
+    shutdown.abort();
+    kernel.holds = false;
+    await dataplane.shutdown();
+    clearInterval(keepAlive);
+  };
+  return { app, rib, dataplane, links, events, kernel, log, startup, shutdown, post, close };
+}
+
+function createLinks(): LinkTable {
+  const links = new LinkTable();
+  const common = { altNames: [], up: true, carrier: true, kind: "", mtu: 1500, master: 0, vrfTable: 0 };
+  links.set({ ...common, ifindex: 2, name: "v0" });
+  links.set({ ...common, ifindex: 3, name: "v1" });
+  links.set({ ...common, ifindex: 4, name: "blue", kind: "vrf", vrfTable: 100 });
+  return links;
+}
+
+/** One install as a line of NDJSON; `number` makes the prefix. */
+export function installLine(number: number, fields: Readonly<Record<string, unknown>> = {}): string {
+  const prefix = `10.${(number >>> 16) & 255}.${(number >>> 8) & 255}.${number & 255}/32`;
+  return `${JSON.stringify({ prefix, nexthops: [{ via: "192.0.2.1", dev: "v0" }], ...fields })}\n`;
+}

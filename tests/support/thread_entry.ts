@@ -1,0 +1,22 @@
+/** The worker threads of the stress tests and the pipeline benchmark: what main.ts is to the daemon. */
+import process from "node:process";
+import { workerData } from "node:worker_threads";
+import { threadPort, type WorkerStart } from "../../core/daemon/spawn.ts";
+import type { ProviderFactory } from "../../core/dataplane/provider.ts";
+import { runDataplane } from "../../core/dataplane/run.ts";
+import { runProvider } from "../../core/dataplane/run_provider.ts";
+import { createRecordProvider } from "../../providers/record/provider.ts";
+import { createTestProvider } from "../../providers/test/provider.ts";
+import { createFaultyProvider } from "./faulty_provider.ts";
+
+const createProvider: ProviderFactory = (registered) => {
+  if (registered.kind === "test") return createTestProvider(registered);
+  if (registered.kind === "record") return createRecordProvider(registered);
+  return createFaultyProvider(registered);
+};
+
+const start = workerData as WorkerStart;
+const environment = { ...threadPort(), createProvider };
+if (start.role === "dataplane") await runDataplane(start, environment);
+else if (start.role === "provider") await runProvider(start, environment);
+process.exit(0);
