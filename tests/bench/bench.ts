@@ -236,11 +236,11 @@ function document(text: string, sizes: Sizes): string {
   const cpu = cpus();
   return `# Benchmarks
 
-Written by \`bun tests/bench/bench.ts --write\` on ${cpu.length} × ${cpu[0]?.model ?? "unknown processor"}, Linux ${release()}. Compare the ratios of one run,
+Written by \`bun tests/bench/bench.ts --write\` on ${cpu.length} × ${cpu[0]?.model ?? "unknown processor"}, Linux ${release().split("-")[0]}. Compare the ratios of one run,
 not the seconds of two machines. Each contender loads the same table (${sizes.runs} runs, in turn) into a fresh network
 namespace and takes it out again; what the kernel then holds is compared with the table each time.
 
-- **dplaned**: a daemon started for the run, fed as NDJSON over its unix socket by \`dplaned route load\`; from the request to
+- **dplaned**: a daemon started for the run, fed as NDJSON over its unix socket by \`dplaned route load FILE\`; from the request to
   the last result, which is said of a route only when the kernel has confirmed it.
 - **plain C loop**: tests/bench/netlink_loop.c, 256 messages a send, an ack asked of the last one only, the nexthop in each
   route, the order of the table; from the first send to the last ack.
