@@ -251,6 +251,24 @@ describe("admission", () => {
     }
   });
 
+  it("has clients wait while admission is held, and not for ever", async () => {
+    const { dataplane } = inlineHarness();
+    dataplane.holdAdmission();
+    assert.equal(dataplane.hasRoom(), false);
+    let turns = 0;
+    const waiting = dataplane.waitForRoom().then(() => turns++);
+    await Promise.resolve();
+    assert.equal(turns, 0);
+    dataplane.openAdmission();
+    await waiting;
+    assert.equal(dataplane.hasRoom(), true);
+    dataplane.holdAdmission();
+    const until = dataplane.waitForRoom();
+    await dataplane.shutdown();
+    await until;
+    assert.equal(dataplane.isAccepting(), false);
+  });
+
   it("takes another limit, within what the pool was made for", () => {
     const { dataplane } = inlineHarness({ queueLimit: 8, workLimit: 4 });
     dataplane.setQueueLimit(100_000);
