@@ -13,9 +13,7 @@ import { type NameResolver, UPDATE_DEFAULTS, type UpdateDefaults } from "./updat
 
 /** Whether an update in `format` is blank (for route commands also: a comment) and gets no result. */
 export function isBlankUpdate(text: string, format: BodyFormat): boolean {
-  if (format === BodyFormat.LINES) return isBlankLine(text);
-  // Nearly every text begins with what no white space is, and the pattern costs as much as parsing a prefix.
-  return !(text.charCodeAt(0) > 0x20) && /^[ \t\r\n]*$/.test(text);
+  return format === BodyFormat.LINES ? isBlankLine(text) : /^[ \t\r\n]*$/.test(text);
 }
 
 /** Fills `into` from what `splitter.next()` found and returned as `kind`, and returns what is wrong with it, or null. */
