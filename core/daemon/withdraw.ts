@@ -1,5 +1,4 @@
 /** Takes all routes out of the kernel at the end of the daemon's life, where the configuration wants that. Main thread. */
-import { setTimeout } from "node:timers";
 import { now } from "../clock.ts";
 import { NO_ATTRS } from "../context/attrs.ts";
 import type { Dataplane } from "../dataplane/dataplane.ts";
@@ -32,5 +31,5 @@ export async function withdrawAll(rib: Rib, dataplane: Dataplane, deadlineMs: nu
     }
   }
   rib.flush();
-  while (dataplane.workPending() && now() < deadline) await new Promise((resolve) => setTimeout(resolve, 5));
+  await dataplane.finish(deadline - now());
 }
