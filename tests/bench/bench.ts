@@ -236,7 +236,7 @@ function document(text: string, sizes: Sizes): string {
   const cpu = cpus();
   return `# Benchmarks
 
-Written by \`bun tests/bench/bench.ts --write\` on ${cpu.length} × ${cpu[0]?.model ?? "unknown processor"}, Linux ${release().split("-")[0]}. Compare the ratios of one run,
+Written by \`make bench WRITE=1\` on ${cpu.length} × ${cpu[0]?.model ?? "unknown processor"}, Linux ${release().split("-")[0]}. Compare the ratios of one run,
 not the seconds of two machines. Each contender loads the same table (${sizes.runs} runs, in turn) into a fresh network
 namespace and takes it out again; what the kernel then holds is compared with the table each time.
 
