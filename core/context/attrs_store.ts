@@ -20,14 +20,20 @@ const SHARD_MIN = 16;
 /** Free space is merged only when this part of the arena has become free since: a full arena would do nothing else. */
 const MERGE_PART = 64;
 
-/** Shared storage for route attributes; pages are committed when first written. */
+/** The arena begins with this much and grows by as much. */
+const GROWTH_BYTES = 1 << 20;
+assert(RECORD_BYTES_MAX <= GROWTH_BYTES, "a record fits what the arena grows by");
+
+/**
+ * Shared storage for route attributes, which {@linkcode AttrsStore} lets grow up to `bytes`. It does not begin with all of
+ * them, because the runtime counts them as used: with so much to its name, a thread's heap would hardly ever be collected.
+ */
 export function createAttrsStorage(bytes: number = ATTRS_ARENA_BYTES): SharedArrayBuffer {
-  return new SharedArrayBuffer(bytes);
+  return new SharedArrayBuffer(Math.min(bytes, GROWTH_BYTES), { maxByteLength: bytes });
 }
 
 export class AttrsStore {
   readonly reader: AttrsReader;
-  readonly #bytes: Uint8Array;
   readonly #words: Uint32Array;
   /** Where a record is written before it is known whether there is an equal one. */
   readonly #scratch = new Uint8Array(RECORD_BYTES_MAX);
@@ -46,7 +52,6 @@ export class AttrsStore {
 
   constructor(storage: SharedArrayBuffer) {
     this.reader = new AttrsReader(storage);
-    this.#bytes = this.reader.u8;
     this.#words = new Uint32Array(storage);
   }
 
@@ -125,15 +130,25 @@ export class AttrsStore {
   #allocate(length: number): number {
     const exact = this.#freeByLength.get(length)?.pop();
     if (exact !== undefined) return exact;
-    if (this.#brk + length <= this.#bytes.byteLength) {
+    if (this.#hasEnd(length)) {
       const attrs = this.#brk / ATTRS_ALIGN;
       this.#brk += length;
       return attrs;
     }
     const part = this.#allocatePart(length);
-    if (part !== NO_ATTRS || this.#freedSinceMerge * MERGE_PART < this.#bytes.byteLength) return part;
+    if (part !== NO_ATTRS || this.#freedSinceMerge * MERGE_PART < this.reader.storage.maxByteLength) return part;
     this.#merge();
-    return this.#brk + length <= this.#bytes.byteLength ? this.#allocate(length) : this.#allocatePart(length);
+    return this.#hasEnd(length) ? this.#allocate(length) : this.#allocatePart(length);
+  }
+
+  /** Whether the arena's end has room, which it is made to have where the arena may grow. */
+  #hasEnd(length: number): boolean {
+    const { storage } = this.reader;
+    const end = this.#brk + length;
+    if (end <= storage.byteLength) return true;
+    if (end > storage.maxByteLength) return false;
+    storage.grow(Math.min(storage.byteLength + GROWTH_BYTES, storage.maxByteLength));
+    return true;
   }
 
   /** Takes the beginning of the shortest free place that is longer, for an arena with no end left to take from. */
