@@ -16,6 +16,8 @@ const FLAGS = [
   // Start-up is that of the command line too: bytecode halves it. It needs ES modules because of top-level await.
   "--bytecode",
   "--format=esm",
+  // Each thread loads only the parts it runs: in one piece, every function of the program would be made in each of them.
+  "--splitting",
   // Without these the binary would obey .env and bunfig.toml of its working directory: foreign code in a root daemon.
   "--no-compile-autoload-dotenv",
   "--no-compile-autoload-bunfig",

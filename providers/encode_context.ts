@@ -37,7 +37,7 @@ const TEMPLATES_MAX = 65_536;
 interface Template {
   /** Of the attrs record it was made from. */
   epoch: number;
-  bytes: Uint8Array;
+  words: Uint32Array;
   type: number;
   scope: number;
   /** RTNH_F_* of a single inline nexthop, which stand in the route's own flags. */
@@ -193,7 +193,7 @@ export class ContextEncoder {
       at = this.#putMultipath(view, at, attrs, count, family);
     }
     if (at === 0) return null;
-    return { epoch, bytes: new Uint8Array(view.buffer.slice(TEMPLATE_START, at)), type, scope, flags };
+    return { epoch, words: new Uint32Array(view.buffer.slice(TEMPLATE_START, at)), type, scope, flags };
   }
 
   #nexthopFlags(hop: number): number {
@@ -224,10 +224,11 @@ export class ContextEncoder {
   }
 }
 
-function putTemplate(view: DataView, offset: number, { bytes }: Template): number {
-  if (offset === 0 || offset + bytes.length > view.byteLength) return 0;
-  new Uint8Array(view.buffer, view.byteOffset + offset, bytes.length).set(bytes);
-  return offset + bytes.length;
+/** Copies word by word, because a view of the place to copy to at once would be garbage for every route. */
+function putTemplate(view: DataView, offset: number, { words }: Template): number {
+  if (offset === 0 || offset + words.byteLength > view.byteLength) return 0;
+  for (let index = 0; index < words.length; index++) view.setUint32(offset + index * 4, words[index]!, true);
+  return offset + words.byteLength;
 }
 
 function toEncap(nexthop: Nexthop): Encap {
