@@ -60,12 +60,14 @@ async function runMain(): Promise<number> {
 
   const { runDaemon } = await import("./core/daemon/daemon.ts");
   const { notifySystemd } = await import("./ffi/libc/unix_datagram.ts");
-  const libc = (await selectRuntime()).openLibc();
+  const runtime = await selectRuntime();
+  const libc = runtime.openLibc();
   const entry = new URL(import.meta.url);
   return runDaemon(command, {
     spawnThread: (start, events) => spawnWorker(entry, start, events),
     spawnMonitor: (start, events) => spawnWorker(entry, start, events),
     sendDatagram: (socketPath, text) => notifySystemd(libc, socketPath, text),
+    collectGarbage: () => runtime.collectGarbage(),
     writeError: (text) => io.stderr(text),
   });
 }

@@ -39,6 +39,8 @@ export interface DaemonEnvironment {
   spawnThread: SpawnThread;
   spawnMonitor: SpawnMonitor;
   sendDatagram: SendDatagram;
+  /** ffi/runtime/runtime.ts. */
+  collectGarbage: () => void;
   writeError: (text: string) => void;
 }
 
@@ -70,6 +72,7 @@ export async function runDaemon(command: RunCommand, environment: DaemonEnvironm
 class Daemon {
   readonly #config: Config;
   readonly #rootLog: RootLog;
+  readonly #collectGarbage: () => void;
   readonly #log: Log;
   readonly #startedAt = now();
   readonly #events = new EventBus();
@@ -87,6 +90,7 @@ class Daemon {
   constructor(config: Config, environment: DaemonEnvironment, rootLog: RootLog) {
     this.#config = config;
     this.#rootLog = rootLog;
+    this.#collectGarbage = environment.collectGarbage;
     this.#log = rootLog.category("daemon");
     this.#manager = new ServiceManager(environment.sendDatagram, process.env, this.#log);
     const attrs = createAttrsStorage();
@@ -147,6 +151,7 @@ class Daemon {
       shutdown: this.#shutdown.signal,
       defaults: { table: this.#config.kernel.table, metric: this.#config.kernel.metric, distance: 0 },
       tableNumber: (name) => tableNames.get(name) ?? 0,
+      collectGarbage: this.#collectGarbage,
     });
     this.#server = await startServer({
       fetch: (request, environment) => api.fetch(request, environment),

@@ -51,6 +51,8 @@ export interface ApiParts {
   defaults?: UpdateDefaults;
   /** Number of a table that /etc/iproute2/rt_tables names; 0 where it does not. */
   tableNumber?: (name: string) => number;
+  /** Has the thread's garbage collected soon; see ffi/runtime/runtime.ts. */
+  collectGarbage?: () => void;
 }
 
 /** Where a request came in; tests that name nothing are taken for the unix socket. */
@@ -138,12 +140,13 @@ const OWNER_NAME = /^[A-Za-z0-9][A-Za-z0-9._:@-]{0,63}$/;
 
 function updateRoutes(parts: ApiParts, counters: NorthboundCounters, pacer: Pacer, outcomes: OutcomeReader): Handler {
   const { rib, dataplane, log, shutdown, links, defaults = UPDATE_DEFAULTS, tableNumber } = parts;
+  const { collectGarbage = () => {} } = parts;
   const resolver: NameResolver = {
     deviceIndex: (name) => links.indexOf(name),
     vrfTable: (name) => links.vrfTable(name),
     ...(tableNumber === undefined ? {} : { tableNumber }),
   };
-  const streamParts = { rib, dataplane, outcomes, resolver, defaults, pacer, counters, log, shutdown };
+  const streamParts = { rib, dataplane, outcomes, resolver, defaults, pacer, counters, collectGarbage, log, shutdown };
   return (context) => {
     const query = readQuery(context.req.url, parameters.UPDATE_PARAMETERS);
     const { owner: ownerName = OWNER_DEFAULT, ack = "all", dryRun = "false" } = query;

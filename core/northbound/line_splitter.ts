@@ -117,8 +117,11 @@ function decode(bytes: Uint8Array): string | null {
   }
 }
 
-/** Bytes decoded at once: one decoder call for hundreds of lines, which are then slices of its string. */
-const WINDOW_BYTES = Math.min(1 << 16, LINE_BYTES_MAX);
+/**
+ * Bytes decoded at once: one decoder call for many lines, which are then slices of its string. A longer string would be
+ * in memory for longer, and more of them would outlive a collection of young garbage.
+ */
+const WINDOW_BYTES = Math.min(1 << 14, LINE_BYTES_MAX);
 
 /** Splits at newlines; a carriage return before one is not part of the line. */
 export class LineSplitter implements UpdateSplitter {

@@ -6,4 +6,9 @@ export interface Runtime {
   readonly version: string;
   /** Opens libc for the calling thread; every thread opens its own. Throws when this system has no glibc. */
   openLibc(): Libc;
+  /**
+   * Has the garbage of the calling thread collected soon, beside its work, and memory that is free given back. Does
+   * nothing where the runtime takes care of that by itself.
+   */
+  collectGarbage(): void;
 }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { MPLS_LABELS_MAX, NEXTHOPS_MAX, SEG6_SEGMENTS_MAX, WEIGHT_MAX } from "../../../core/constants.ts";
-import { attrsLength, encodeAttrs, NO_ATTRS } from "../../../core/context/attrs.ts";
+import { ATTRS, ATTRS_ALIGN, AttrsReader, attrsLength, encodeAttrs, NO_ATTRS } from "../../../core/context/attrs.ts";
 import { AttrsStore, createAttrsStorage } from "../../../core/context/attrs_store.ts";
 import {
   createNexthop,
@@ -218,6 +218,26 @@ describe("attrs store", () => {
       for (const [tag, attrs] of again.entries()) assert.equal(store.reader.tag(attrs), tag);
       for (const attrs of [...again, keeper]) store.release(attrs);
       assert.equal(store.count, 0);
+    }
+  });
+
+  it("begins small and grows up to its bound, and readers that were there before see all of it", () => {
+    const bytes = 5 << 19;
+    const storage = createAttrsStorage(bytes);
+    assert.ok(storage.byteLength < bytes);
+    const store = new AttrsStore(storage);
+    const reader = new AttrsReader(storage);
+    const numbers: number[] = [];
+    for (let tag = 0; ; tag++) {
+      const attrs = store.intern(tagged(tag, 100));
+      if (attrs === NO_ATTRS) break;
+      numbers.push(attrs);
+    }
+    assert.equal(storage.byteLength, bytes);
+    assert.equal(numbers.length, Math.floor((bytes - ATTRS_ALIGN) / attrsLength(tagged(0, 100))));
+    for (const [tag, attrs] of numbers.entries()) {
+      assert.equal(reader.tag(attrs), tag);
+      assert.equal(reader.u8[reader.offset(attrs) + ATTRS.NEXTHOP_COUNT], 100);
     }
   });
 

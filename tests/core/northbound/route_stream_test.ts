@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, it } from "node:test";
 import { LINE_BYTES_MAX } from "../../../core/constants.ts";
 import { DplaneError } from "../../../core/context/layout.ts";
 import type { ResultJson } from "../../../core/northbound/api_types.ts";
+import { COLLECT_BYTES } from "../../../core/northbound/route_stream.ts";
 import { createHarness, type Harness, installLine } from "../../support/api_harness.ts";
 import { until } from "../../support/wait.ts";
 
@@ -265,6 +266,25 @@ describe("POST /v1/routes", () => {
       .length;
     assert.ok(pulled < unsentLimit / resultLength + 1000, `${pulled} updates were read`);
     await response.body!.cancel();
+  });
+
+  it("has its garbage collected as it goes through a large body", async () => {
+    let collections = 0;
+    const counted = await createHarness({ parts: { collectGarbage: () => collections++ } });
+    const piece = new TextEncoder().encode(" \n".repeat(2048).padEnd(COLLECT_BYTES / 4));
+    let pieces = 0;
+    const body = new ReadableStream({
+      pull: (controller) => (++pieces > 13 ? controller.close() : controller.enqueue(piece.slice())),
+    });
+    try {
+      const request = { method: "POST", body, duplex: "half" } as const;
+      await (await counted.app.request("/v1/routes", request)).text();
+      assert.equal(collections, 3);
+      await counted.post(installLine(1));
+      assert.equal(collections, 3);
+    } finally {
+      await counted.close();
+    }
   });
 
   it("lets the event loop run while it works through one large chunk", async () => {

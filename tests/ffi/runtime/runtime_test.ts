@@ -16,6 +16,12 @@ describe(`runtime ${runtime.name}`, () => {
     assert.match(runtime.version, /^\d+\.\d+\.\d+/);
   });
 
+  it("leaves alone what is in use when it is asked to collect garbage", () => {
+    const kept = new Uint8Array(1 << 20).fill(7);
+    runtime.collectGarbage();
+    assert.ok(kept.every((byte) => byte === 7));
+  });
+
   it("reads the errno of the call just made, again and again", () => {
     const missing = new TextEncoder().encode("/nonexistent\0");
     for (let i = 0; i < 10_000; i++) {
