@@ -79,19 +79,21 @@ export class MonitorThread {
 
   #launch(): void {
     const { spawn, netns, protocol, portIdCell, onHealthChange, log } = this.#options;
+    const taken = new Int32Array(new SharedArrayBuffer(4));
     const start: MonitorStart = {
       role: "monitor",
       netns,
       protocol,
       portIdCell,
       wantRoutes: this.#wantRoutes,
+      taken: taken.buffer,
       heartbeat: this.#heartbeat,
       stop: this.#stop,
     };
     this.#alive = true;
     this.#pulse = new Pulse();
     this.#handle = spawn(start, {
-      onMessage: (message) => this.#onMessage(message),
+      onMessage: (message) => this.#onMessage(message, taken),
       onExit: (error) => {
         this.#alive = false;
         this.#synced.reject(new Error(error || "the monitor thread ended"));
@@ -117,7 +119,7 @@ export class MonitorThread {
     this.#alive = false;
   }
 
-  #onMessage(message: FromMonitor): void {
+  #onMessage(message: FromMonitor, taken: Int32Array): void {
     const { links } = this.#options;
     switch (message.type) {
       case "log":
@@ -132,7 +134,7 @@ export class MonitorThread {
         return this.#options.onChange(message.change);
       case "routes":
         // Each waits for the one before it, so that the last promise covers all.
-        this.#applied = this.#applied.then(() => this.#applyChunk(message.records));
+        this.#applied = this.#applied.then(() => this.#applyChunk(message.records, taken));
         return;
       case "synced": {
         const { routes, unreadable } = message;
@@ -143,12 +145,14 @@ export class MonitorThread {
   }
 
   /** Puts one chunk of routes into the RIB, some two thousand, and lets the event loop run. */
-  async #applyChunk(records: ArrayBuffer): Promise<void> {
+  async #applyChunk(records: ArrayBuffer, taken: Int32Array): Promise<void> {
     const bytes = new Uint8Array(records);
     const view = new DataView(records);
     for (let offset = 0; offset < bytes.length; offset = nextRecord(view, offset)) {
       if (!this.#options.rib.adopt(bytes, view, offset)) this.#refused += 1;
     }
     await new Promise((resolve) => setImmediate(resolve));
+    Atomics.add(taken, 0, 1);
+    Atomics.notify(taken, 0);
   }
 }

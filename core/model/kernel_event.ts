@@ -41,6 +41,8 @@ export interface MonitorStart {
   portIdCell: SharedArrayBuffer;
   /** Not 0 while somebody wants to hear of route changes (one Int32). */
   wantRoutes: SharedArrayBuffer;
+  /** Chunks of routes that the main thread has put away (one Int32); the thread does not read far ahead of them. */
+  taken: SharedArrayBuffer;
   /** When the thread last looked around, on the clock of core/clock.ts (one Float64). */
   heartbeat: SharedArrayBuffer;
   /** Not 0 once the thread is to stop (one Int32). */

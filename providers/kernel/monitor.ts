@@ -24,6 +24,8 @@ import { readRoutes } from "./read_routes.ts";
 const BUFFER_BYTES = 64 << 10;
 const LISTEN_BUFFER_BYTES = 8 << 20;
 const DUMP_BUFFER_BYTES = 1 << 20;
+/** Chunks of routes that may wait for the main thread, 256 KB each: it takes them slower than the kernel gives them. */
+const CHUNKS_AHEAD_MAX = 8;
 /** How long a wait for notifications lasts before the thread looks whether it is to stop. */
 const POLL_MS = 20;
 const IFF_UP = 0x1;
@@ -53,6 +55,7 @@ class Monitor {
   readonly #address = createAddressMessage();
   readonly #route = createRouteMessage();
   #sequence = 1;
+  #chunks = 0;
 
   constructor(start: MonitorStart, libc: Libc, post: (message: FromMonitor, transfer?: ArrayBuffer[]) => void) {
     this.#start = start;
@@ -205,7 +208,7 @@ class Monitor {
     ] as const) {
       const witness = this.#listen([group]);
       const result = readRoutes(socket, witness, family, protocol, this.#sequence, (records, count) =>
-        this.#post({ type: "routes", records, count }, [records]),
+        this.#postRoutes(records, count),
       );
       this.#sequence += result.dump.restarts + 2;
       witness.close();
@@ -218,6 +221,21 @@ class Monitor {
     }
     socket.close();
     this.#post({ type: "synced", routes, unreadable });
+  }
+
+  /** Hands on a chunk of routes, and waits for the main thread where too many of them lie before it. */
+  #postRoutes(records: ArrayBuffer, count: number): void {
+    this.#post({ type: "routes", records, count }, [records]);
+    this.#chunks += 1;
+    const stop = new Int32Array(this.#start.stop);
+    const takenCell = new Int32Array(this.#start.taken);
+    const heartbeat = new Float64Array(this.#start.heartbeat);
+    for (;;) {
+      const taken = Atomics.load(takenCell, 0);
+      if (this.#chunks - taken <= CHUNKS_AHEAD_MAX || Atomics.load(stop, 0) !== 0) return;
+      heartbeat[0] = now();
+      Atomics.wait(takenCell, 0, taken, POLL_MS);
+    }
   }
 }
 

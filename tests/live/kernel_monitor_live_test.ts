@@ -26,6 +26,8 @@ class Ear {
   readonly portIdCell = new SharedArrayBuffer(4);
   readonly #wantRoutes = new SharedArrayBuffer(4);
   readonly #stop = new SharedArrayBuffer(4);
+  readonly #taken = new Int32Array(new SharedArrayBuffer(4));
+  readonly #heartbeat = new Float64Array(new SharedArrayBuffer(8));
   #exit: string | null = null;
 
   constructor(netns: string) {
@@ -35,7 +37,8 @@ class Ear {
       protocol: PROTOCOL,
       portIdCell: this.portIdCell,
       wantRoutes: this.#wantRoutes,
-      heartbeat: new SharedArrayBuffer(8),
+      taken: this.#taken.buffer,
+      heartbeat: this.#heartbeat.buffer,
       stop: this.#stop,
     };
     spawnWorker<FromMonitor>(KERNEL_THREAD_ENTRY, start, {
@@ -71,6 +74,25 @@ class Ear {
 
   routes(): string[] {
     return this.changes().flatMap((change) => (change.kind === "route" ? [`${change.action} ${change.prefix}`] : []));
+  }
+
+  /** Chunks of routes that have come. */
+  get chunks(): number {
+    return this.messages.filter(({ type }) => type === "routes").length;
+  }
+
+  /** Says that all chunks were put away, whatever will come. */
+  take(): void {
+    Atomics.store(this.#taken, 0, 1 << 20);
+    Atomics.notify(this.#taken, 0);
+  }
+
+  /** Returns when the thread has looked around twice, which it does not while it reads routes. */
+  async looksAround(): Promise<void> {
+    for (let look = 0; look < 2; look++) {
+      const seen = this.#heartbeat[0];
+      await until("the monitor looks around", () => this.#heartbeat[0] !== seen || this.#exit !== null);
+    }
   }
 
   /** Puts the routes that were found into a RIB. */
@@ -336,6 +358,10 @@ describe("routes of an earlier life", () => {
       const count = 60_000;
       ns.ipBatch(Array.from({ length: count }, (_, n) => `route add ${prefix(n)} dev v0 metric 20 proto ${PROTOCOL}`));
       const ear = new Ear(ns.name);
+      await ear.looksAround();
+      await until("the routes have come that may be under way", () => ear.chunks >= 9);
+      assert.deepEqual([ear.chunks, ear.synced], [9, undefined], "it waits for the first of them to be taken");
+      ear.take();
       ns.ipBatch(Array.from({ length: 2000 }, (_, n) => `route add 172.16.${n >> 8}.${n & 255} dev v0 proto 99`));
       await until("the first look is complete", () => ear.synced !== undefined || ear.exit !== null);
       assert.deepEqual(ear.synced, { type: "synced", routes: count, unreadable: 0 });
