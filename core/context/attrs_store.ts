@@ -79,7 +79,7 @@ export class AttrsStore {
 
   /** As {@linkcode intern}, for a record that another thread has encoded with `encodeAttrs` at `offset` of `bytes`. */
   internEncoded(bytes: Uint8Array, offset: number, length: number): number {
-    this.#scratch.set(bytes.subarray(offset, offset + length));
+    for (let at = 0; at < length; at++) this.#scratch[at] = bytes[offset + at]!;
     return this.#internScratch(length);
   }
 

@@ -66,6 +66,9 @@ export class Rib {
   /** Seconds since 1970, as of the list of results being settled. */
   #seconds = 0;
   readonly #owners = [""];
+  // Filled again for each route that is taken over: views of its record would be garbage, two a route.
+  readonly #adoptedPrefix = new Uint8Array(16);
+  readonly #adoptedSource = new Uint8Array(16);
   /** Updates that wait for the one of their route that is with the dataplane, oldest first, by {@linkcode waitingKey}. */
   readonly #waiting = new Map<number, number[]>();
   /** Called for each outcome, for those who watch all of them. */
@@ -155,8 +158,12 @@ export class Rib {
   adopt(bytes: Uint8Array, view: DataView, offset: number): boolean {
     const family = view.getUint8(offset + RECORD.FAMILY) as Family;
     const prefixLength = view.getUint8(offset + RECORD.PREFIX_LENGTH);
-    const prefix = bytes.subarray(offset + RECORD.PREFIX, offset + RECORD.PREFIX + 16);
-    const source = bytes.subarray(offset + RECORD.SOURCE, offset + RECORD.SOURCE + 16);
+    const prefix = this.#adoptedPrefix;
+    const source = this.#adoptedSource;
+    for (let at = 0; at < 16; at++) {
+      prefix[at] = bytes[offset + RECORD.PREFIX + at]!;
+      source[at] = bytes[offset + RECORD.SOURCE + at]!;
+    }
     const sourceLength = view.getUint8(offset + RECORD.SOURCE_LENGTH);
     const table = view.getUint32(offset + RECORD.TABLE, true);
     const keyClass = this.classes.intern(
