@@ -37,6 +37,8 @@ export const SOCKET_PATH_DEFAULT = "/run/dplaned/dplaned.sock";
 export const HTTP_ADDRESS_DEFAULT = "127.0.0.1:2680";
 export const CONFIG_PATH_DEFAULT = "/etc/dplaned/dplaned.toml";
 export const OWNER_DEFAULT = "default";
+/** Administrative distance of an owner's routes where neither it nor they say (FRR: EBGP). */
+export const OWNER_DISTANCE_DEFAULT = 20;
 
 /** Bytes of one context slot; see core/context/layout.ts. */
 export const CONTEXT_BYTES = 256;
@@ -49,6 +51,16 @@ export const ERROR_TEXT_BYTES = 96;
  */
 export const ATTRS_ARENA_BYTES = 256 << 20;
 
+/**
+ * Outcomes and other happenings that the history of routes remembers, 64 bytes each, and texts (names of processes,
+ * causes) that they may name. Memory is committed as they come.
+ */
+export const JOURNAL_ENTRIES = 65_536;
+export const JOURNAL_TEXTS = 1024;
+/** Entries that one request for a route's history gets: where it does not say, and at most. */
+export const HISTORY_ENTRIES_DEFAULT = 100;
+export const HISTORY_ENTRIES_MAX = 1000;
+
 /** Providers that one dataplane can hold. */
 export const PROVIDERS_MAX = 32;
 
@@ -56,6 +68,7 @@ assert(QUEUE_LIMIT_DEFAULT <= QUEUE_LIMIT_MAX, "the default queue limit is withi
 assert(WORK_LIMIT_DEFAULT <= WORK_LIMIT_MAX, "the default work limit is within its maximum");
 assert(NEXTHOPS_MAX <= 0xffff, "a nexthop count fits 16 bits");
 assert(CONTEXT_BYTES % 64 === 0, "contexts start on cache lines");
+assert(HISTORY_ENTRIES_MAX <= JOURNAL_ENTRIES, "a route's history is no longer than everything that is remembered");
 assert(ATTRS_ARENA_BYTES / 16 <= 0xffffffff, "an attrs id (arena offset / 16) fits 32 bits");
 
 /** A thread that shows no sign of life for this long is stuck, and is replaced. */

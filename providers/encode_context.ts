@@ -76,7 +76,8 @@ export class ContextEncoder {
 
   /**
    * Encodes RTM_DELROUTE: the key and our protocol, so that it can hit no route but ours. Where the kernel would take the
-   * key for less than it says, the nexthops of `attrs` go with it, and must agree; see {@linkcode isKeyExact}.
+   * key for less than it says, the nexthops of `attrs`, or the number of their object, go with it, and must agree; see
+   * {@linkcode isKeyExact}.
    */
   encodeDelete(
     view: DataView,
@@ -165,9 +166,10 @@ export class ContextEncoder {
     const reader = this.#attrs;
     const view = this.#scratch;
     const type = reader.type(attrs);
-    const count = type === RouteType.UNICAST ? reader.nexthopCount(attrs) : 0;
     const mtu = reader.mtu(attrs);
     const base = reader.offset(attrs);
+    const object = reader.nexthopGroup(attrs);
+    const count = type === RouteType.UNICAST && object === 0 ? reader.nexthopCount(attrs) : 0;
     let at = TEMPLATE_START;
     if (mtu > 0) {
       const nest = at;
@@ -180,8 +182,11 @@ export class ContextEncoder {
       at = putBytes(view, at, c.RTA_PREFSRC, address, prefsrcFamily === Family.IPV6 ? 16 : 4);
     }
     let flags = 0;
+    // Routes by a nexthop object have this scope too, whatever the object is: only the kernel knows for certain.
     let scope: number = c.RT_SCOPE_UNIVERSE;
-    if (count === 1) {
+    if (object !== 0) {
+      at = putU32(view, at, c.RTA_NH_ID, object);
+    } else if (count === 1) {
       const hop = reader.nexthopOffset(attrs, 0);
       flags = this.#nexthopFlags(hop);
       // What is on the link itself has the link's scope; the kernel checks gateways of other routes by it.
@@ -231,7 +236,8 @@ function putTemplate(view: DataView, offset: number, { words }: Template): numbe
   return offset + words.byteLength;
 }
 
-function toEncap(nexthop: Nexthop): Encap {
+/** What a nexthop wraps packets in, as netlink says it. */
+export function toEncap(nexthop: Nexthop): Encap {
   const encap = createEncap();
   if (nexthop.encap === EncapType.MPLS) {
     encap.type = c.LWTUNNEL_ENCAP_MPLS;

@@ -13,11 +13,7 @@ import { createHarness } from "../tests/support/api_harness.ts";
  * (tests/docs/docs_test.ts notices when somebody does).
  */
 export const KEYS_WITHOUT_EFFECT: readonly { section: string; key: string; member: string }[] = [
-  { section: "[kernel]", key: "nexthop-objects", member: "nexthopObjects" },
-  { section: "[kernel]", key: "stale-time", member: "staleTimeMs" },
-  { section: "[kernel]", key: "audit-interval", member: "auditIntervalMs" },
   { section: "[fpm]", key: "*", member: "fpm.listen" },
-  { section: "[[owner]]", key: "*", member: "config.owners" },
   { section: '[[provider]] kind = "fpm"', key: "*", member: 'case "fpm"' },
   { section: '[[provider]] kind = "plugin"', key: "*", member: 'case "plugin"' },
 ];

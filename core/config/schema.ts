@@ -7,6 +7,7 @@ import { z } from "zod";
 import {
   HTTP_ADDRESS_DEFAULT,
   METRIC_DEFAULT,
+  OWNER_DISTANCE_DEFAULT,
   QUEUE_LIMIT_DEFAULT,
   QUEUE_LIMIT_MAX,
   RT_TABLE_DEFAULT,
@@ -164,7 +165,7 @@ const kernelSchema = z.strictObject({
   "nexthop-objects": choice(["auto", "on", "off"])
     .default("auto")
     .describe(
-      "Whether routes share nexthop objects in the kernel, which is much faster. `auto`: where the kernel can.",
+      "Whether routes on a nexthop group go by its object in the kernel, so that a change moves all of them with one message. `auto`: where the kernel can; `on`: no start where it cannot; `off`: each route has the nexthops itself.",
     ),
   "stale-time": duration()
     .prefault("120s")
@@ -185,7 +186,7 @@ const fpmSchema = z.strictObject({
 const ownerSchema = z.strictObject({
   name: name().describe("Name that clients give with `owner`."),
   distance: integer(0, 255)
-    .default(20)
+    .default(OWNER_DISTANCE_DEFAULT)
     .describe(
       "Administrative distance of the owner's routes that give none. Of several owners' routes to one prefix the lowest distance wins.",
     ),

@@ -8,11 +8,9 @@ import type { Config, ConfigProblem } from "./config.ts";
 /** One problem for each such setting. */
 export function findUnsupported(config: Config): ConfigProblem[] {
   const origin = config.path ?? "configuration";
-  const { kernel, fpm, owners, providers } = config;
+  const { fpm, providers } = config;
   const found: string[] = [];
   if (fpm.listen !== null) found.push("[fpm] listen");
-  if (kernel.nexthopObjects === "on") found.push('[kernel] nexthop-objects = "on"');
-  if (owners.length > 0) found.push("[[owner]]");
   for (const { kind } of providers) {
     if (kind === "fpm" || kind === "plugin") found.push(`[[provider]] kind = "${kind}"`);
   }

@@ -107,6 +107,11 @@ export class AttrsReader {
     return this.u8[attrs * ATTRS_ALIGN + ATTRS.PREFSRC_FAMILY]!;
   }
 
+  /** A nexthop group, or the nexthop object in the kernel that stands for it; 0 for none. */
+  nexthopGroup(attrs: number): number {
+    return this.view.getUint32(attrs * ATTRS_ALIGN + ATTRS.NEXTHOP_GROUP, true);
+  }
+
   nexthopCount(attrs: number): number {
     return this.view.getUint16(attrs * ATTRS_ALIGN + ATTRS.NEXTHOP_COUNT, true);
   }
@@ -127,7 +132,7 @@ export class AttrsReader {
     update.mtu = this.mtu(attrs);
     update.prefsrcFamily = this.prefsrcFamily(attrs) as RouteUpdate["prefsrcFamily"];
     update.prefsrc.set(this.u8.subarray(base + ATTRS.PREFSRC, base + ATTRS.PREFSRC + 16));
-    update.nexthopGroup = this.view.getUint32(base + ATTRS.NEXTHOP_GROUP, true);
+    update.nexthopGroup = this.nexthopGroup(attrs);
     update.nexthops = [];
     for (let index = 0; index < this.nexthopCount(attrs); index++) update.nexthops.push(this.nexthop(attrs, index));
   }

@@ -69,6 +69,18 @@ export class AttrsStore {
     return this.#words[(attrs * ATTRS_ALIGN + ATTRS.REFERENCES) >> 2]!;
   }
 
+  /** True while the record of this number is still the one that had this epoch, for those who keep no reference. */
+  isHeld(attrs: number, epoch: number): boolean {
+    if (attrs === NO_ATTRS || attrs * ATTRS_ALIGN >= this.#brk || this.reader.epoch(attrs) !== epoch) return false;
+    // What was written over a freed record may look like one; the index has only those in use.
+    const hash = this.#hashOf(attrs);
+    const shard = this.#shards[hash & (SHARDS - 1)]!;
+    const mask = shard.length - 1;
+    let place = (hash >>> SHARD_BITS) & mask;
+    while (shard[place] !== NO_ATTRS && shard[place] !== attrs) place = (place + 1) & mask;
+    return shard[place] === attrs;
+  }
+
   /**
    * The number of the record with these attributes, made if there is none, with one reference more.
    * {@linkcode NO_ATTRS} if the arena is full.

@@ -9,9 +9,25 @@
 import { assert } from "../assert.ts";
 import { CONTEXT_BYTES, ERROR_TEXT_BYTES } from "../constants.ts";
 
-/** What a context asks of the providers (FRR: `enum dplane_op_e`, DPLANE_OP_ROUTE_*). */
-export const ContextOp = { NONE: 0, ROUTE_INSTALL: 1, ROUTE_UPDATE: 2, ROUTE_DELETE: 3 } as const;
+/**
+ * What a context asks of the providers (FRR: `enum dplane_op_e`, DPLANE_OP_ROUTE_*, DPLANE_OP_NH_*). A nexthop object is
+ * installed and changed by the same op, NEXTHOP_INSTALL; its number is the field NEXTHOP_ID, what it is to be the record
+ * ATTRS (core/context/nexthop_object.ts).
+ */
+export const ContextOp = {
+  NONE: 0,
+  ROUTE_INSTALL: 1,
+  ROUTE_UPDATE: 2,
+  ROUTE_DELETE: 3,
+  NEXTHOP_INSTALL: 4,
+  NEXTHOP_DELETE: 5,
+} as const;
 export type ContextOp = (typeof ContextOp)[keyof typeof ContextOp];
+
+/** Whether an op is about a nexthop object; else it is about a route. */
+export function isNexthopOp(op: number): boolean {
+  return op === ContextOp.NEXTHOP_INSTALL || op === ContextOp.NEXTHOP_DELETE;
+}
 
 /**
  * What is known of its outcome (FRR: `enum zebra_dplane_result`). It starts as QUEUED; only the provider that programs
@@ -32,6 +48,10 @@ export const ContextFlag = {
   UNDO_FAILED: 0x08,
   /** The RIB held this route when its deletion was admitted, so finding it gone already is success. */
   KNOWN: 0x10,
+  /** The owner may replace what somebody else has put into the kernel under the same key. */
+  TAKE_OVER: 0x20,
+  /** Held by the RIB and not for the forwarding plane: another owner's route is better. Never given to the dataplane. */
+  HELD: 0x40,
 } as const;
 
 /** Indexes into the record as bytes. */
@@ -53,7 +73,8 @@ export const U8 = {
 /** Indexes into the record as 32-bit words. */
 export const U32 = {
   TABLE: 2,
-  VRF: 3,
+  /** Number of the failure of an earlier attempt, when the context is on its way for the second time. The RIB's alone. */
+  FAILURE: 3,
   METRIC: 4,
   /** Attributes to program; 0 on a delete. */
   ATTRS: 5,
@@ -61,6 +82,8 @@ export const U32 = {
   OLD_ATTRS: 6,
   /** Number of the route in the RIB; the RIB's alone. */
   ENTRY: 7,
+  /** Number of the owner that asked; 0 for the daemon itself. The RIB's alone. */
+  OWNER: 8,
   /** Who asked: northbound session, and the line in its stream. Opaque to the dataplane. */
   SESSION: 9,
   LINE: 10,
@@ -68,6 +91,18 @@ export const U32 = {
   ERROR: 11,
   /** Byte offset in the netlink message that the kernel objected to (NLMSGERR_ATTR_OFFS); 0 for none. */
   ERROR_OFFSET: 12,
+  /**
+   * What was asked for, by UpdateOp; 0 if the daemon itself wants it. It differs from OP where one owner's deletion lets
+   * another's route take over. The RIB's alone.
+   */
+  CLIENT_OP: 13,
+  /**
+   * Number of the owner whose route is written, where that is not the one that asked; in a result, whose route is in the
+   * forwarding plane instead. 0 for none. The RIB's alone.
+   */
+  WINNER: 14,
+  /** Number of the nexthop object in the kernel that a NEXTHOP op is about. */
+  NEXTHOP_ID: 15,
   PREFIX: 16,
   SOURCE: 20,
 } as const;

@@ -6,9 +6,16 @@
  */
 import process from "node:process";
 import { now } from "../clock.ts";
-import { type Config, formatConfigProblem, loadConfig, type ProviderConfig } from "../config/config.ts";
+import {
+  type Config,
+  type ConfigProblem,
+  type ConfigSource,
+  formatConfigProblem,
+  loadConfig,
+  type ProviderConfig,
+} from "../config/config.ts";
 import { findUnsupported } from "../config/unsupported.ts";
-import { FINISH_DEADLINE_MS, VERSION } from "../constants.ts";
+import { FINISH_DEADLINE_MS, OWNER_DISTANCE_DEFAULT, VERSION } from "../constants.ts";
 import { AttrsStore, createAttrsStorage } from "../context/attrs_store.ts";
 import { Dataplane } from "../dataplane/dataplane.ts";
 import { PROVIDER_PRIORITY_NAMES, ProviderPriority, type ProviderSpec } from "../dataplane/provider.ts";
@@ -16,14 +23,21 @@ import type { SpawnThread } from "../dataplane/supervisor.ts";
 import { createLog, type Log, type RootLog } from "../log.ts";
 import { LinkTable } from "../model/link_table.ts";
 import { createApi } from "../northbound/api.ts";
+import { describeDrift } from "../northbound/audit_api.ts";
 import type { RunCommand } from "../northbound/cli/grammar.ts";
 import { EventBus } from "../northbound/events.ts";
 import { formatAddress, type NorthboundServer, startServer } from "../northbound/server.ts";
 import { readinessReasons } from "../northbound/status.ts";
+import { Drift } from "../rib/drift.ts";
+import { Journal } from "../rib/journal.ts";
+import { NexthopGroups } from "../rib/nexthop_groups.ts";
+import { Retrier } from "../rib/retry.ts";
 import { Rib } from "../rib/rib.ts";
 import { hasNetAdmin } from "./capabilities.ts";
 import { describeChange } from "./kernel_change_text.ts";
-import { MonitorThread, type SpawnMonitor } from "./monitor_thread.ts";
+import { KernelWatch } from "./kernel_watch.ts";
+import type { SpawnMonitor } from "./monitor_thread.ts";
+import { type NamedSettings, readOwnerSettings } from "./owner_settings.ts";
 import { type SendDatagram, ServiceManager } from "./systemd.ts";
 import { readTableNames } from "./table_names.ts";
 import { withdrawAll } from "./withdraw.ts";
@@ -48,25 +62,39 @@ export interface DaemonEnvironment {
 export async function runDaemon(command: RunCommand, environment: DaemonEnvironment): Promise<number> {
   const { config: path, socket, http, netns, logLevel } = command;
   const source = { path, environment: process.env, flags: { socket, http, netns, logLevel } };
-  const loaded = loadConfig(source);
-  const problems = loaded.ok ? findUnsupported(loaded.config) : loaded.problems;
+  const loaded = load(source);
+  const problems = Array.isArray(loaded) ? loaded : findUnsupported(loaded.config);
   for (const problem of problems) environment.writeError(`${formatConfigProblem(problem)}\n`);
-  if (!loaded.ok || problems.length > 0) return EXIT_CONFIG;
+  if (Array.isArray(loaded) || problems.length > 0) return EXIT_CONFIG;
   const log = createLog({ level: loaded.config.daemon.logLevel });
-  const reload = (): Config | null => {
-    const again = loadConfig(source);
-    if (again.ok) return again.config;
-    for (const problem of again.problems) log.category("config").error(formatConfigProblem(problem));
+  const reload = (): Settings | null => {
+    const again = load(source);
+    if (!Array.isArray(again)) return again;
+    for (const problem of again) log.category("config").error(formatConfigProblem(problem));
     return null;
   };
   try {
-    return await new Daemon(loaded.config, environment, log).run(reload);
+    return await new Daemon(loaded, environment, log).run(reload);
   } catch (error) {
     log.category("daemon").error(error instanceof Error ? error.message : String(error));
     return EXIT_FAILED;
   } finally {
     log.flush();
   }
+}
+
+/** The configuration, with what stands in the files that it names. */
+interface Settings {
+  config: Config;
+  owners: readonly NamedSettings[];
+}
+
+/** Reads the configuration, or returns what is wrong with it. */
+function load(source: ConfigSource): Settings | ConfigProblem[] {
+  const loaded = loadConfig(source);
+  if (!loaded.ok) return loaded.problems;
+  const { settings, problems } = readOwnerSettings(loaded.config);
+  return problems.length > 0 ? problems : { config: loaded.config, owners: settings };
 }
 
 class Daemon {
@@ -81,13 +109,17 @@ class Daemon {
   readonly #manager: ServiceManager;
   readonly #dataplane: Dataplane;
   readonly #rib: Rib;
-  readonly #monitor: MonitorThread;
+  readonly #drift = new Drift();
+  readonly #retrier: Retrier;
+  readonly #watch: KernelWatch;
+  readonly #journal: Journal;
+  readonly #groups: NexthopGroups;
   /** What startup still waits for. */
   #pending = ["the kernel's links and routes are being read"];
   #stop = Promise.withResolvers<number>();
   #server: NorthboundServer | null = null;
 
-  constructor(config: Config, environment: DaemonEnvironment, rootLog: RootLog) {
+  constructor({ config, owners }: Settings, environment: DaemonEnvironment, rootLog: RootLog) {
     this.#config = config;
     this.#rootLog = rootLog;
     this.#collectGarbage = environment.collectGarbage;
@@ -108,25 +140,38 @@ class Daemon {
     // An update of a route that is in the kernel and not yet known to the RIB would be taken for a new one.
     this.#dataplane.holdAdmission();
     this.#rib = new Rib(new AttrsStore(attrs), this.#dataplane);
+    this.#journal = new Journal(this.#rib);
+    this.#rib.observers.add(this.#journal);
+    this.#groups = new NexthopGroups(this.#rib, this.#dataplane, this.#links, config.kernel.nexthopObjects);
+    this.#rib.groups = this.#groups;
+    this.#rib.owners.configure(owners);
     for (const spec of providerSpecs(config, portIdCell)) this.#dataplane.register(spec);
-    this.#monitor = new MonitorThread({
+    this.#retrier = new Retrier(this.#rib);
+    this.#watch = new KernelWatch({
       spawn: environment.spawnMonitor,
       netns: config.kernel.netns ?? undefined,
       protocol: config.kernel.protocol,
+      staleTimeMs: config.kernel.staleTimeMs,
+      auditIntervalMs: config.kernel.auditIntervalMs,
       portIdCell,
       links: this.#links,
       rib: this.#rib,
+      drift: this.#drift,
+      retrier: this.#retrier,
+      journal: this.#journal,
+      groups: this.#groups,
+      onDrift: (event) => this.#events.publish("drift", () => describeDrift(event, this.#rib)),
       onLog: (record) => rootLog.record(record),
       onChange: (change) => this.#events.publish("kernel", () => describeChange(change, this.#links)),
       onHealthChange,
       log: rootLog.category("monitor"),
     });
     this.#events.onInterest((name, wanted) => {
-      if (name === "kernel") this.#monitor.wantRoutes(wanted);
+      if (name === "kernel") this.#watch.wantChanges(wanted);
     });
   }
 
-  async run(reload: () => Config | null): Promise<number> {
+  async run(reload: () => Settings | null): Promise<number> {
     if (!hasNetAdmin()) {
       throw new Error(
         "Cannot program routes: CAP_NET_ADMIN is missing (run dplaned as root, as its systemd service, or with " +
@@ -140,6 +185,11 @@ class Daemon {
     process.on("SIGHUP", () => this.#reload(reload()));
     const api = createApi({
       rib: this.#rib,
+      auditor: this.#watch,
+      drift: this.#drift,
+      retrier: this.#retrier,
+      journal: this.#journal,
+      groups: this.#groups,
       dataplane: this.#dataplane,
       links: this.#links,
       events: this.#events,
@@ -147,9 +197,13 @@ class Daemon {
       version: VERSION,
       startedAt: this.#startedAt,
       readiness: () => this.#readiness(),
-      workers: () => [...this.#dataplane.workers(), this.#monitor.worker()],
+      workers: () => [...this.#dataplane.workers(), this.#watch.worker()],
       shutdown: this.#shutdown.signal,
-      defaults: { table: this.#config.kernel.table, metric: this.#config.kernel.metric, distance: 0 },
+      defaults: {
+        table: this.#config.kernel.table,
+        metric: this.#config.kernel.metric,
+        distance: OWNER_DISTANCE_DEFAULT,
+      },
       tableNumber: (name) => tableNames.get(name) ?? 0,
       collectGarbage: this.#collectGarbage,
     });
@@ -171,13 +225,20 @@ class Daemon {
   }
 
   async #start(): Promise<void> {
-    const adoption = this.#monitor.start();
+    const adoption = this.#watch.start();
     await Promise.all([this.#dataplane.start(), adoption]);
     const broken = this.#dataplane.providers().find(({ kind, state }) => kind === "kernel" && state === "failed");
     if (broken !== undefined) throw new Error(broken.reason);
     const { routes, unreadable } = await adoption;
     this.#pending = [];
     this.#dataplane.openAdmission();
+    if (this.#config.kernel.nexthopObjects === "on" && !(await this.#groups.isUsingObjects())) {
+      throw new Error(
+        "Cannot use nexthop objects: this kernel has none, they came with Linux 5.3 " +
+          '(set [kernel] nexthop-objects to "auto", and routes on nexthop groups go without)',
+      );
+    }
+    this.#watch.run();
     const { http, socketPath } = this.#server!;
     this.#log.info("Ready", {
       version: VERSION,
@@ -190,14 +251,13 @@ class Daemon {
     if (unreadable > 0)
       this.#log.warn("Routes of our protocol that dplaned cannot express are left alone", { unreadable });
     this.#manager.ready(`programming routes; ${routes} adopted`);
-    this.#manager.startWatchdog(() => this.#dataplane.isAlive() && this.#monitor.worker().alive);
+    this.#manager.startWatchdog(() => this.#dataplane.isAlive() && this.#watch.worker().alive);
     this.#publishHealth();
   }
 
   #readiness(): string[] {
     const reasons = [...this.#pending];
-    if (this.#pending.length === 0 && !this.#monitor.alive)
-      reasons.push("the thread that listens to the kernel is down");
+    if (this.#pending.length === 0 && !this.#watch.alive) reasons.push("the thread that listens to the kernel is down");
     return reasons;
   }
 
@@ -221,9 +281,11 @@ class Daemon {
     this.#stop.resolve(0);
   }
 
-  /** Takes over what can change while running: log level and queue limit. */
-  #reload(config: Config | null): void {
-    if (config === null) return this.#log.error("The configuration is not reloaded, because it has errors");
+  /** Takes over what can change while running: log level, queue limit and owners. */
+  #reload(reloaded: Settings | null): void {
+    if (reloaded === null) return this.#log.error("The configuration is not reloaded, because it has errors");
+    const { config, owners } = reloaded;
+    this.#rib.owners.configure(owners);
     this.#manager.reloading();
     this.#rootLog.setLevel(config.daemon.logLevel);
     this.#dataplane.setQueueLimit(config.dataplane.queueLimit);
@@ -238,12 +300,14 @@ class Daemon {
     this.#shutdown.abort();
     if (this.#config.daemon.withdrawOnExit && this.#pending.length === 0) {
       await withdrawAll(this.#rib, this.#dataplane, FINISH_DEADLINE_MS);
+      await this.#groups.withdraw();
     }
     this.#dataplane.preFinish();
     const done = await this.#dataplane.finish();
     if (!done) this.#log.warn("Updates under way did not finish in time; their clients are told that they failed");
     await this.#dataplane.shutdown();
-    await this.#monitor.stop();
+    await this.#watch.stop();
+    this.#groups.stop();
     await this.#server?.close(CLOSE_DEADLINE_MS);
     const { poolSize, poolFree } = this.#dataplane.snapshot();
     this.#log.info("Stopped", {

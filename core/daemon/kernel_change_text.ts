@@ -1,6 +1,7 @@
 /** Changes in the kernel as events, in iproute2's words. Main thread. */
 import type { KernelChange } from "../model/kernel_event.ts";
 import type { LinkTable } from "../model/link_table.ts";
+import { formatPrefix } from "../model/prefix.ts";
 import { formatProtocol } from "../model/protocol.ts";
 import type { KernelEventJson } from "../northbound/api_types.ts";
 
@@ -19,9 +20,13 @@ function changeText(change: KernelChange, links: LinkTable): string {
       // An interface that is gone has no name any more; its number still tells which it was.
       return `${change.address} dev ${links.nameOf(change.ifindex) || `if${change.ifindex}`}`;
     case "route": {
-      const { prefix, table, metric, protocol, portId } = change;
-      const by = portId === 0 ? "the kernel" : `netlink port ${portId}`;
-      return `${prefix} table ${table} proto ${formatProtocol(protocol)} metric ${metric} by ${by}`;
+      const { family, table, metric, protocol, by } = change;
+      const prefix = formatPrefix(family, change.prefix, 0, change.prefixLength);
+      const from =
+        change.sourceLength === 0 ? "" : ` from ${formatPrefix(family, change.source, 0, change.sourceLength)}`;
+      return `${prefix}${from} table ${table} proto ${formatProtocol(protocol)} metric ${metric} by ${by}`;
     }
+    case "nexthop":
+      return `id ${change.id} proto ${formatProtocol(change.protocol)} by ${change.by}`;
   }
 }

@@ -197,6 +197,17 @@ export class Dataplane {
     if (depth > this.#queueMax) this.#queueMax = depth;
   }
 
+  /** Sends a context that has come back on its way a second time, instead of releasing it. */
+  enqueueAgain(slot: number): void {
+    const flags = this.#contexts.getU8(slot, U8.FLAGS) & (ContextFlag.KNOWN | ContextFlag.TAKE_OVER);
+    this.#contexts.setU8(slot, U8.FLAGS, flags);
+    this.#contexts.setU8(slot, U8.STATUS, ContextStatus.QUEUED);
+    this.#contexts.setU8(slot, U8.ERROR_TEXT_LENGTH, 0);
+    this.#contexts.setU32(slot, U32.ERROR, 0);
+    this.#waitingCount += 1;
+    this.enqueue(slot);
+  }
+
   /** Ends a turn: wakes the dataplane thread for what was enqueued, and the next who waits if there is room left. */
   flush(): void {
     this.#loopBell.ring();
@@ -356,7 +367,7 @@ export class Dataplane {
     const underWay = this.#underWay();
     for (const slot of underWay) {
       this.#contexts.setU8(slot, U8.STATUS, ContextStatus.QUEUED);
-      const known = this.#contexts.getU8(slot, U8.FLAGS) & ContextFlag.KNOWN;
+      const known = this.#contexts.getU8(slot, U8.FLAGS) & (ContextFlag.KNOWN | ContextFlag.TAKE_OVER);
       this.#contexts.setU8(slot, U8.FLAGS, ContextFlag.REPLAYED | known);
       this.#contexts.setU8(slot, U8.ERROR_TEXT_LENGTH, 0);
       this.#contexts.setU32(slot, U32.ERROR, 0);

@@ -3,37 +3,48 @@
  * the sockets are core/northbound/server.ts. Main thread.
  */
 import { createHash } from "node:crypto";
-import { type Context, Hono, type MiddlewareHandler } from "hono";
+import { Hono } from "hono";
 import { routePath } from "hono/route";
-import { OWNER_DEFAULT, RT_TABLE_DEFAULT } from "../constants.ts";
+import { HISTORY_ENTRIES_DEFAULT, OWNER_DEFAULT, RT_TABLE_DEFAULT } from "../constants.ts";
 import type { Dataplane } from "../dataplane/dataplane.ts";
 import type { Log } from "../log.ts";
 import type { LinkTable } from "../model/link_table.ts";
 import { describeAddressError, packedFamily, packedLength, parseAddress, parsePrefix } from "../model/prefix.ts";
 import { Family } from "../model/route.ts";
+import type { Journal } from "../rib/journal.ts";
 import { lookUpRoute } from "../rib/lookup.ts";
-import type { Rib } from "../rib/rib.ts";
+import type { NexthopGroups } from "../rib/nexthop_groups.ts";
 import { NO_ROUTE } from "../rib/route_store.ts";
 import { type ResultStatus, UPDATE_CONTENT_TYPES, type WorkerHealthJson } from "./api_types.ts";
+import { type AuditParts, describeAudits } from "./audit_api.ts";
 import { NorthboundCounters } from "./counters.ts";
+import { type Endpoints, type Environment, type Handler, json, METHODS, readContentType } from "./endpoint.ts";
 import { connectResultEvents, streamEvents } from "./event_stream.ts";
 import { EVENT_NAMES, type EventBus, type EventName } from "./events.ts";
 import { createMetrics } from "./metrics.ts";
+import { nexthopGroupEndpoints } from "./nexthop_groups_api.ts";
 import { createOpenapiDocument } from "./openapi.ts";
 import { OutcomeReader } from "./outcome.ts";
+import { namedOwner, ownParts, requireOwner, requireWriteAccess, visitingOwner } from "./owner_access.ts";
+import { ownerEndpoints } from "./owners_api.ts";
 import { Pacer } from "./pacer.ts";
 import * as parameters from "./parameters.ts";
+import { planUpdates } from "./plan_stream.ts";
 import { Problem, problemResponse } from "./problem.ts";
 import { readQuery } from "./query.ts";
+import type { AckMode } from "./result_json.ts";
+import { describeHistory } from "./route_history.ts";
 import { RouteJsonWriter } from "./route_json.ts";
 import { FIRST_ROUTE, type PrefixFilter, parseCursor, RouteWalk, streamRoutes } from "./route_list.ts";
-import { type AckMode, RouteStream } from "./route_stream.ts";
+import { RouteStream, type RouteStreamParts } from "./route_stream.ts";
 import { describeDplane, describeHealth, describeProviders, readinessReasons } from "./status.ts";
 import { type NameResolver, UPDATE_DEFAULTS, type UpdateDefaults } from "./update_rules.ts";
 import page from "./web/index.html.txt" with { type: "text" };
 
-export interface ApiParts {
-  rib: Rib;
+export interface ApiParts extends AuditParts {
+  /** What happened to routes; it observes the RIB. */
+  journal: Journal;
+  groups: NexthopGroups;
   dataplane: Dataplane;
   links: LinkTable;
   events: EventBus;
@@ -55,27 +66,22 @@ export interface ApiParts {
   collectGarbage?: () => void;
 }
 
-/** Where a request came in; tests that name nothing are taken for the unix socket. */
-export type Listener = "unix" | "tcp";
-
-interface Environment {
-  Bindings: { listener?: Listener };
-}
-
-type Handler = (context: Context<Environment>) => Response | Promise<Response>;
-type Endpoints = Readonly<Record<string, Readonly<{ GET?: Handler; POST?: Handler }>>>;
-
 export function createApi(parts: ApiParts): Hono<Environment> {
   const counters = new NorthboundCounters();
   const pacer = new Pacer();
   const outcomes = new OutcomeReader(parts.rib, parts.dataplane, parts.links);
+  const streams = createStreamParts(parts, counters, pacer, outcomes);
   connectResultEvents(parts.events, parts.rib, outcomes);
   parts.shutdown.addEventListener("abort", () => parts.events.close(), { once: true });
 
   const endpoints: Endpoints = {
-    "/v1/routes": { GET: listRoutes(parts, pacer), POST: updateRoutes(parts, counters, pacer, outcomes) },
+    "/v1/routes": { GET: listRoutes(parts, pacer), POST: updateRoutes(parts, streams) },
+    "/v1/routes/history": { GET: showHistory(parts) },
+    ...ownerEndpoints(parts, streams),
     "/v1/lookup": { GET: lookUp(parts) },
+    ...nexthopGroupEndpoints({ ...parts, resolver: createResolver(parts) }),
     ...statusEndpoints(parts),
+    "/v1/audit": auditEndpoint(parts),
     "/metrics": { GET: serveMetrics(parts, counters) },
     "/v1/events": { GET: serveEvents(parts) },
     "/openapi.json": { GET: serveDocument(parts.version) },
@@ -104,79 +110,55 @@ export function createApi(parts: ApiParts): Hono<Environment> {
 
 function mount(app: Hono<Environment>, path: string, methods: Endpoints[string]): void {
   const allowed: string[] = [];
-  if (methods.GET !== undefined) {
-    app.get(path, methods.GET);
-    allowed.push("GET", "HEAD");
-  }
-  if (methods.POST !== undefined) {
-    app.post(path, methods.POST);
-    allowed.push("POST");
+  for (const method of METHODS) {
+    const handler = methods[method];
+    if (handler === undefined) continue;
+    app.on(method, path, handler);
+    allowed.push(...(method === "GET" ? ["GET", "HEAD"] : [method]));
   }
   const allow = allowed.join(", ");
   app.all(path, (context) => {
-    throw new Problem(405, `${path} does not take ${context.req.method}`, `it takes ${allow}`, { allow });
+    throw new Problem(405, `${context.req.path} does not take ${context.req.method}`, `it takes ${allow}`, { allow });
   });
 }
 
-/** Who may write: whoever can open the unix socket. Over TCP nobody can prove anything yet. */
-const requireWriteAccess: MiddlewareHandler<Environment> = async (context, next) => {
-  const { method } = context.req;
-  const isRead = method === "GET" || method === "HEAD";
-  if (!isRead && context.env?.listener === "tcp") {
-    throw new Problem(
-      403,
-      `${method} is not allowed over TCP`,
-      "use the unix socket, /run/dplaned/dplaned.sock by default",
-    );
-  }
-  await next();
-};
+/** A number that no owner has; 0 stands for nobody. */
+const NO_OWNER = -1;
 
-function json(body: unknown, status = 200): Response {
-  return new Response(`${JSON.stringify(body)}\n`, { status, headers: { "content-type": "application/json" } });
-}
-
-const OWNER_NAME = /^[A-Za-z0-9][A-Za-z0-9._:@-]{0,63}$/;
-
-function updateRoutes(parts: ApiParts, counters: NorthboundCounters, pacer: Pacer, outcomes: OutcomeReader): Handler {
-  const { rib, dataplane, log, shutdown, links, defaults = UPDATE_DEFAULTS, tableNumber } = parts;
-  const { collectGarbage = () => {} } = parts;
-  const resolver: NameResolver = {
+function createResolver({ links, tableNumber }: ApiParts): NameResolver {
+  return {
     deviceIndex: (name) => links.indexOf(name),
     vrfTable: (name) => links.vrfTable(name),
     ...(tableNumber === undefined ? {} : { tableNumber }),
   };
-  const streamParts = { rib, dataplane, outcomes, resolver, defaults, pacer, counters, collectGarbage, log, shutdown };
-  return (context) => {
-    const query = readQuery(context.req.url, parameters.UPDATE_PARAMETERS);
-    const { owner: ownerName = OWNER_DEFAULT, ack = "all", dryRun = "false" } = query;
-    if (dryRun === "true") throw new Problem(400, "dryRun is not available yet");
-    if (!OWNER_NAME.test(ownerName)) {
-      throw new Problem(
-        400,
-        `${JSON.stringify(ownerName)} is no name of an owner`,
-        "a name has letters, digits, `.`, `_`, `:`, `@` and `-`, at most 64, and begins with a letter or digit",
-      );
-    }
-    const contentType = context.req.header("content-type") ?? "";
-    checkContentType(contentType);
-    const owner = rib.ownerId(ownerName);
-    if (owner === 0) throw new Problem(503, "There are too many owners", "use the name of one that there is");
-    const body = context.req.raw.body;
-    const stream = new RouteStream(streamParts, { owner, ack: ack as AckMode, contentType, body });
-    return new Response(stream.response, { headers: { "content-type": UPDATE_CONTENT_TYPES.ndjson } });
-  };
 }
 
-/** Types of which the body's start tells the format: none at all, and what curl and other tools send unasked. */
-const NEUTRAL_TYPES = ["", "text/plain", "application/octet-stream", "application/x-www-form-urlencoded"];
+function createStreamParts(
+  parts: ApiParts,
+  counters: NorthboundCounters,
+  pacer: Pacer,
+  outcomes: OutcomeReader,
+): RouteStreamParts {
+  const { rib, dataplane, log, shutdown, defaults = UPDATE_DEFAULTS, collectGarbage = () => {} } = parts;
+  const resolver = createResolver(parts);
+  return { rib, dataplane, outcomes, resolver, defaults, pacer, counters, collectGarbage, log, shutdown };
+}
 
-function checkContentType(contentType: string): void {
-  const mediaType = (contentType.split(";", 1)[0] ?? "").trim().toLowerCase();
-  const known: readonly string[] = Object.values(UPDATE_CONTENT_TYPES);
-  if (known.includes(mediaType) || NEUTRAL_TYPES.includes(mediaType)) return;
-  if (/^application\/(x-)?(ndjson|jsonl|jsonlines|json-lines)$/.test(mediaType)) return;
-  throw new Problem(415, `Updates cannot be ${mediaType}`, `they are ${known.join(", ")}`);
+function updateRoutes({ rib, dataplane, links }: ApiParts, streams: RouteStreamParts): Handler {
+  return (context) => {
+    const query = readQuery(context.req.url, parameters.UPDATE_PARAMETERS);
+    const { owner: name = OWNER_DEFAULT, ack = "all" } = query;
+    const isDryRun = query.dryRun === "true";
+    requireOwner(context, rib.owners, name);
+    const contentType = readContentType(context);
+    const owner = isDryRun ? visitingOwner(rib.owners, name) : namedOwner(rib.owners, name);
+    const parts = ownParts(streams, owner);
+    const request = { owner, ack: ack as AckMode, contentType, body: context.req.raw.body };
+    const body = isDryRun
+      ? planUpdates(parts, new RouteJsonWriter(rib, dataplane, links), request)
+      : new RouteStream(parts, request).response;
+    return new Response(body, { headers: { "content-type": UPDATE_CONTENT_TYPES.ndjson } });
+  };
 }
 
 function listRoutes({ rib, dataplane, links }: ApiParts, pacer: Pacer): Handler {
@@ -192,7 +174,7 @@ function listRoutes({ rib, dataplane, links }: ApiParts, pacer: Pacer): Handler 
       longer: query.longer === "true",
       table: query.table === undefined ? null : readTable(query.table, links),
       // An owner that nobody has named yet has no routes; asking for it does not make it.
-      owner: query.owner === undefined ? null : rib.owners().indexOf(query.owner) + 1,
+      owner: query.owner === undefined ? null : (rib.owners.find(query.owner)?.id ?? NO_OWNER),
       status: (query.status as ResultStatus | undefined) ?? null,
     };
     const start = query.cursor === undefined ? FIRST_ROUTE : parseCursor(query.cursor);
@@ -205,6 +187,25 @@ function listRoutes({ rib, dataplane, links }: ApiParts, pacer: Pacer): Handler 
     return new Response(streamRoutes(walk, isNdjson ? "ndjson" : "json", pacer), {
       headers: { "content-type": contentType, vary: "accept" },
     });
+  };
+}
+
+function showHistory(parts: ApiParts): Handler {
+  return (context) => {
+    const query = readQuery(context.req.url, parameters.HISTORY_PARAMETERS);
+    const prefix = readPrefix(query.prefix!);
+    const source = query.source === undefined ? null : readPrefix(query.source, "source");
+    if (source !== null && prefix.family !== Family.NONE && source.family !== prefix.family) {
+      throw new Problem(400, "prefix and source are of different families");
+    }
+    const history = describeHistory(parts, {
+      prefix,
+      table: query.table === undefined ? null : readTable(query.table, parts.links),
+      metric: query.metric === undefined ? null : Number(query.metric),
+      source,
+      limit: query.limit === undefined ? HISTORY_ENTRIES_DEFAULT : Number(query.limit),
+    });
+    return json(history);
   };
 }
 
@@ -237,13 +238,13 @@ function readAddress(text: string, field: string, into: Uint8Array): Family {
   throw new Problem(400, `${field}: ${message}`, hint);
 }
 
-function readPrefix(text: string): PrefixFilter {
+function readPrefix(text: string, field = "prefix"): PrefixFilter {
   const address = new Uint8Array(16);
   if (text === "default") return { family: Family.NONE, address, length: 0 };
   const packed = parsePrefix(text, address, 0, true);
   if (packed >= 0) return { family: packedFamily(packed), address, length: packedLength(packed) };
   const { message, hint } = describeAddressError(packed, text, "prefix");
-  throw new Problem(400, `prefix: ${message}`, hint);
+  throw new Problem(400, `${field}: ${message}`, hint);
 }
 
 function readTable(text: string, links: LinkTable): number {
@@ -280,6 +281,23 @@ function statusEndpoints({ rib, dataplane, version, startedAt, workers, readines
         const reasons = readinessReasons(dataplane, readiness());
         return json({ ready: reasons.length === 0, reasons }, reasons.length === 0 ? 200 : 503);
       },
+    },
+  };
+}
+
+function auditEndpoint(parts: ApiParts): { GET: Handler; POST: Handler } {
+  return {
+    GET: (context) => {
+      readQuery(context.req.url, parameters.NO_PARAMETERS);
+      return json(describeAudits(parts));
+    },
+    POST: async (context) => {
+      readQuery(context.req.url, parameters.NO_PARAMETERS);
+      try {
+        return json(await parts.auditor.audit());
+      } catch (error) {
+        throw new Problem(503, error instanceof Error ? error.message : String(error), "try again in a moment");
+      }
     },
   };
 }

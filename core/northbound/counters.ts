@@ -1,9 +1,18 @@
 /** What the HTTP side counts of itself; the metrics read it. Main thread. */
+
+/**
+ * How a full-state sync ended: as it should; with a body that was wrong; with one that never came to its end; or with the
+ * daemon, after it had begun to write.
+ */
+export type SyncEnd = "complete" | "refused" | "broken_off" | "ended_early";
+
 export class NorthboundCounters {
   /** `POST /v1/routes` since the start, those open now, and those whose client went away before the summary. */
   streamsOpened = 0;
   streamsOpen = 0;
   streamsAbandoned = 0;
+  /** Full-state syncs that have ended, by how. */
+  readonly syncs: Record<SyncEnd, number> = { complete: 0, refused: 0, broken_off: 0, ended_early: 0 };
   /** Bytes read of bodies of updates. */
   bodyBytes = 0;
   /** Answers begun, by route of the API, method and status: `GET /healthz 200`. */

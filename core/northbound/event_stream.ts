@@ -1,9 +1,10 @@
 /** `GET /v1/events`: the bus as a server-sent stream, at the pace of its reader; and what feeds the bus. Main thread. */
 
 import type { Contexts } from "../context/contexts.ts";
-import { U8, U32 } from "../context/layout.ts";
+import { U32 } from "../context/layout.ts";
 import { UpdateOp } from "../model/route.ts";
-import type { Outcome, Rib } from "../rib/rib.ts";
+import type { Outcome, RibObserver } from "../rib/outcome.ts";
+import type { Rib } from "../rib/rib.ts";
 import type { ResultEventJson } from "./api_types.ts";
 import { type EventBus, type EventName, formatEvent, type Subscription } from "./events.ts";
 import { type OutcomeReader, STATUS_OF_OUTCOME } from "./outcome.ts";
@@ -44,10 +45,14 @@ function describeHealth(reasons: string[]): { time: number; ready: boolean; reas
 
 /** Feeds the RIB's outcomes to the bus, for as long as somebody listens to them. */
 export function connectResultEvents(bus: EventBus, rib: Rib, outcomes: OutcomeReader): void {
-  const onOutcome = (slot: number, outcome: Outcome, contexts: Contexts): void =>
-    bus.publish("result", () => describeResult(slot, outcome, contexts, rib, outcomes));
+  const observer: RibObserver = {
+    onOutcome: (slot, outcome, contexts) =>
+      bus.publish("result", () => describeResult(slot, outcome, contexts, rib, outcomes)),
+  };
   bus.onInterest((name, wanted) => {
-    if (name === "result") rib.onOutcome = wanted ? onOutcome : null;
+    if (name !== "result") return;
+    if (wanted) rib.observers.add(observer);
+    else rib.observers.delete(observer);
   });
 }
 
@@ -58,7 +63,6 @@ function describeResult(
   rib: Rib,
   outcomes: OutcomeReader,
 ): ResultEventJson {
-  const store = rib.store(contexts.getU8(slot, U8.FAMILY));
   const source = outcomes.source(slot, contexts);
   return {
     time: Date.now(),
@@ -69,6 +73,6 @@ function describeResult(
     metric: contexts.getU32(slot, U32.METRIC),
     status: RESULT_STATUS_NAMES[STATUS_OF_OUTCOME[outcome]]!,
     ...outcomes.details(slot, outcome, contexts),
-    owner: rib.ownerName(store.owner(contexts.getU32(slot, U32.ENTRY))),
+    owner: rib.owners.nameOf(contexts.getU32(slot, U32.OWNER) || contexts.getU32(slot, U32.WINNER)),
   };
 }

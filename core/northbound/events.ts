@@ -7,7 +7,7 @@
 import { clearTimeout, setTimeout } from "node:timers";
 import type { EventsJson } from "./api_types.ts";
 
-export const EVENT_NAMES = ["result", "kernel", "health"] as const satisfies readonly (keyof EventsJson)[];
+export const EVENT_NAMES = ["result", "kernel", "drift", "health"] as const satisfies readonly (keyof EventsJson)[];
 export type EventName = (typeof EVENT_NAMES)[number];
 
 /** Text that may wait for one listener. */
@@ -15,8 +15,8 @@ const WAITING_MAX = 256 * 1024;
 
 export class EventBus {
   readonly #subscriptions = new Set<Subscription>();
-  readonly #wanted: Record<EventName, number> = { result: 0, kernel: 0, health: 0 };
-  readonly #published: Record<EventName, number> = { result: 0, kernel: 0, health: 0 };
+  readonly #wanted: Record<EventName, number> = { result: 0, kernel: 0, drift: 0, health: 0 };
+  readonly #published: Record<EventName, number> = { result: 0, kernel: 0, drift: 0, health: 0 };
   #dropped = 0;
   #closed = false;
   readonly #onInterest: ((name: EventName, wanted: boolean) => void)[] = [];

@@ -24,6 +24,11 @@ export function hintForFailure(errno: string, message: string, update: RouteUpda
 function hintByMessage(message: string, update: RouteUpdate, deviceName: DeviceName): string {
   const text = message.toLowerCase();
   if (text === "") return "";
+  const ipv4 = update.nexthops.find(({ viaFamily }) => viaFamily === Family.IPV4);
+  if (update.family === Family.IPV6 && ipv4 !== undefined) {
+    const address = formatAddress(Family.IPV4, ipv4.via, 0);
+    return `an IPv6 route cannot go via ${address}; a nexthop group with IPv4 gateways serves IPv4 routes only`;
+  }
   if (text.includes("nexthop id does not exist")) return missingGroup(update);
   if (text.includes("fib table does not exist")) return `table ${update.table} has no routes`;
   if (text.includes("invalid prefsrc address") || text.includes("invalid source address")) {

@@ -10,12 +10,13 @@ import { epochOffset, now } from "../clock.ts";
 import type { Dataplane } from "../dataplane/dataplane.ts";
 import type { ProviderSnapshot } from "../dataplane/registry.ts";
 import { LATENCY_BOUNDS_MS, LATENCY_STAGES, type LatencyHistogram, type LatencyStage } from "../rib/latency.ts";
-import type { Rib } from "../rib/rib.ts";
+import type { NexthopGroups } from "../rib/nexthop_groups.ts";
+import type { AuditParts } from "./audit_api.ts";
 import type { NorthboundCounters } from "./counters.ts";
 import { EVENT_NAMES, type EventBus } from "./events.ts";
 
-export interface MetricsParts {
-  rib: Rib;
+export interface MetricsParts extends AuditParts {
+  groups: NexthopGroups;
   dataplane: Dataplane;
   counters: NorthboundCounters;
   events: EventBus;
@@ -48,6 +49,7 @@ export function createMetrics(parts: MetricsParts): Registry {
     ...dataplaneSources(parts),
     ...providerSources(parts),
     ...ribSources(parts),
+    ...kernelSources(parts),
     ...northboundSources(parts),
   ];
   for (const { name, help, type, read } of sources) {
@@ -168,7 +170,42 @@ function providerSources({ dataplane }: MetricsParts): Source[] {
   }));
 }
 
-function ribSources({ rib, dataplane }: MetricsParts): Source[] {
+/** What keeps the RIB true to the kernel. */
+function kernelSources({ rib, auditor, drift, retrier }: MetricsParts): Source[] {
+  return [
+    {
+      name: "dplaned_drift_total",
+      help: "Routes that the kernel was found to hold otherwise than confirmed, by how they differed.",
+      type: "counter",
+      read: () => Object.entries(drift.counts).map(([kind, value]) => ({ labels: { kind }, value })),
+    },
+    counter("dplaned_audits_total", "Comparisons of the kernel with the RIB.", () => auditor.audits),
+    gauge("dplaned_audit_last_timestamp_seconds", "When the last one ended; 0 for never.", () =>
+      Math.round((auditor.lastAudit?.time ?? 0) / 1000),
+    ),
+    gauge(
+      "dplaned_audit_duration_seconds",
+      "How long the last one took.",
+      () => (auditor.lastAudit?.elapsedMs ?? 0) / 1000,
+    ),
+    counter(
+      "dplaned_kernel_overruns_total",
+      "How often notifications of the kernel were lost, and it was read instead.",
+      () => auditor.overruns,
+    ),
+    counter("dplaned_retries_total", "Refused routes that were tried again.", () => retrier.retries),
+    gauge("dplaned_routes_refused", "Routes that the kernel has refused.", () => rib.failedCount),
+    gauge("dplaned_routes_contested", "Routes that more than one owner wants.", () => rib.claims.contested),
+    gauge("dplaned_repairs_queued", "Routes that dplaned is to write by itself now.", () => rib.reconciler.queued),
+    gauge(
+      "dplaned_repairs_delayed",
+      "Routes that dplaned is to write by itself later, because they are fought over.",
+      () => rib.reconciler.delayed,
+    ),
+  ];
+}
+
+function ribSources({ rib, groups, dataplane }: MetricsParts): Source[] {
   return [
     {
       name: "dplaned_results_total",
@@ -190,6 +227,32 @@ function ribSources({ rib, dataplane }: MetricsParts): Source[] {
           { labels: { family: "ipv6" }, value: ipv6 },
         ];
       },
+    },
+    {
+      name: "dplaned_owner_routes",
+      help: "Routes that an owner wants: those selected for the FIB, and those held behind another owner's.",
+      type: "gauge",
+      read: () =>
+        rib.owners.values().flatMap(({ name, routes, selected }) => [
+          { labels: { owner: name, state: "selected" }, value: selected },
+          { labels: { owner: name, state: "held" }, value: routes - selected },
+        ]),
+    },
+    gauge(
+      "dplaned_rib_adopted_routes",
+      "Routes found in the kernel at the start that nobody has claimed.",
+      () => rib.owners.nobody.selected,
+    ),
+    gauge("dplaned_nexthop_groups", "Nexthop groups that clients have defined.", () => groups.count),
+    gauge("dplaned_nexthop_objects", "Nexthop objects of ours in the kernel.", () => groups.objects.count),
+    {
+      name: "dplaned_nexthop_object_writes_total",
+      help: "Nexthop objects that the kernel was asked to make or change, or to delete.",
+      type: "counter",
+      read: () => [
+        { labels: { op: "install" }, value: groups.writer.installs },
+        { labels: { op: "delete" }, value: groups.writer.deletes },
+      ],
     },
     gauge("dplaned_rib_attributes", "Distinct sets of attributes and nexthops in use.", () => rib.counts().attrs),
     gauge("dplaned_rib_attributes_bytes", "Memory that sets of attributes have needed.", () => rib.counts().attrsBytes),
@@ -235,6 +298,12 @@ function northboundSources({ counters, events }: MetricsParts): Source[] {
       "Streams of updates whose client went away before the summary.",
       () => counters.streamsAbandoned,
     ),
+    {
+      name: "dplaned_syncs_total",
+      help: "Full-state syncs that have ended, by how: complete, refused for their body, broken off by the client, or ended early by the daemon.",
+      type: "counter",
+      read: () => Object.entries(counters.syncs).map(([outcome, value]) => ({ labels: { outcome }, value })),
+    },
     counter("dplaned_update_bytes_total", "Bytes read of streams of updates.", () => counters.bodyBytes),
     gauge("dplaned_event_listeners", "Listeners to the stream of events.", () => events.subscribers),
     {

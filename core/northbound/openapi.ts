@@ -24,7 +24,7 @@ interface Operation {
 export interface OpenapiDocument {
   openapi: "3.1.0";
   info: { title: string; version: string; description: string; license: { name: string; identifier: string } };
-  paths: Readonly<Record<string, Readonly<{ get?: Operation; post?: Operation }>>>;
+  paths: Readonly<Record<string, Readonly<Partial<Record<"get" | "post" | "put" | "delete", Operation>>>>>;
   components: { schemas: Readonly<Record<string, Schema>> };
 }
 
@@ -59,6 +59,19 @@ function get(
   return { operationId, summary, ...(hasParameters ? { parameters: queryParameters(table) } : {}), responses };
 }
 
+/** A body of updates in each of its formats. */
+const updates: Operation["requestBody"] = {
+  required: false,
+  content: {
+    [NDJSON]: { schema: reference("Update") },
+    [JSON_TYPE]: { schema: { anyOf: [{ type: "array", items: reference("Update") }, reference("Update")] } },
+    [IPROUTE2]: { schema: { ...TEXT, description: "Lines as `ip -batch` takes them: `route add|replace|del …`." } },
+  },
+};
+
+const badToken = problem("The owner needs a token, and it was not shown.");
+const overTcp = problem("Writes are not allowed over TCP, but as an owner with a token.");
+
 const updateRoutes: Operation = {
   operationId: "updateRoutes",
   summary: "A stream of updates in, a stream of results out",
@@ -66,24 +79,64 @@ const updateRoutes: Operation = {
     "Updates are applied as they arrive and each gets exactly one result line: in the order of admission for one route, " +
     "in any order between routes. The summary comes last. One bad line never stops the others. The body may go on for " +
     "as long as the client likes; it is read as fast as the dataplane takes it, and not while results are left unread. " +
-    "Over TCP this call is forbidden.",
+    "Over TCP this call needs the owner's token. With dryRun it only tells what it would do.",
   parameters: queryParameters(parameters.UPDATE_PARAMETERS),
-  requestBody: {
-    required: false,
-    content: {
-      [NDJSON]: { schema: reference("Update") },
-      [JSON_TYPE]: { schema: { anyOf: [{ type: "array", items: reference("Update") }, reference("Update")] } },
-      [IPROUTE2]: { schema: { ...TEXT, description: "Lines as `ip -batch` takes them: `route add|replace|del …`." } },
-    },
-  },
+  requestBody: updates,
   responses: {
-    200: answer("Result lines, and the summary as the last one.", NDJSON, {
-      anyOf: [reference("Result"), reference("SummaryLine")],
+    200: answer("Result lines, or those of a plan, and the summary as the last one.", NDJSON, {
+      anyOf: [reference("Result"), reference("SummaryLine"), reference("Plan"), reference("PlanSummaryLine")],
     }),
     400: badQuery,
-    403: problem("Writes are not allowed over TCP."),
+    401: badToken,
+    403: overTcp,
     415: problem("Updates cannot be of this content type."),
     503: problem("There are too many owners."),
+  },
+};
+
+const ownerInPath = { name: "owner", in: "path", required: true, description: "Name of the owner.", schema: TEXT };
+
+const syncAnswer = answer("Result lines, or those of a plan, and the summary as the last one.", NDJSON, {
+  anyOf: [reference("Result"), reference("SyncSummaryLine"), reference("Plan"), reference("PlanSummaryLine")],
+});
+
+const syncRoutes: Operation = {
+  operationId: "syncRoutes",
+  summary: "Makes the routes of an owner exactly those of the body",
+  description:
+    "The whole body is read before anything is done; if any of it is wrong, or it breaks off, nothing is changed. Then " +
+    "new and changed routes are written, in the body's order, and when the kernel has answered all of them, routes that " +
+    "the body does not have are deleted (line 0 of the answer). Unchanged routes are not written. Updates of the owner " +
+    "that come meanwhile win over the body. With dryRun it only tells what it would do.",
+  parameters: [ownerInPath, ...queryParameters(parameters.SYNC_PARAMETERS)],
+  requestBody: updates,
+  responses: {
+    200: syncAnswer,
+    400: problem("A query parameter is wrong, or the body is, or it broke off. `errors` has the first wrong lines."),
+    401: badToken,
+    403: overTcp,
+    408: problem("The body stood still."),
+    409: problem("Another full-state sync of the owner is under way."),
+    413: problem("There are more routes in the body than the owner may have, or than there is room for."),
+    415: problem("Updates cannot be of this content type."),
+    422: problem("Updates of the body are wrong. `errors` has the first of them."),
+    503: problem("There are too many owners, or the dataplane takes no more updates."),
+  },
+};
+
+const withdrawRoutes: Operation = {
+  operationId: "withdrawRoutes",
+  summary: "Withdraws all routes of an owner",
+  description: "The same as a full-state sync without routes.",
+  parameters: [ownerInPath, ...queryParameters(parameters.SYNC_PARAMETERS)],
+  responses: {
+    200: syncAnswer,
+    400: badQuery,
+    401: badToken,
+    403: overTcp,
+    404: problem("Nobody has named this owner."),
+    409: problem("A full-state sync of the owner is under way."),
+    503: problem("The dataplane takes no more updates."),
   },
 };
 
@@ -102,20 +155,77 @@ const listRoutes: Operation = get(
 
 const events: Operation = get(
   "streamEvents",
-  "Results, kernel changes and health as they happen",
+  "Results, kernel changes, drift and health as they happen",
   parameters.EVENT_PARAMETERS,
   {
     200: answer(
-      "Server-sent events: `result`, `kernel`, `health`, and `lost` where the reader did not keep up.",
+      "Server-sent events: `result`, `kernel`, `drift`, `health`, and `lost` where the reader did not keep up.",
       "text/event-stream",
       {
         description: "The `data` of each event.",
-        anyOf: [reference("ResultEvent"), reference("KernelEvent"), reference("HealthEvent"), reference("LostEvent")],
+        anyOf: [
+          reference("ResultEvent"),
+          reference("KernelEvent"),
+          reference("DriftEvent"),
+          reference("HealthEvent"),
+          reference("LostEvent"),
+        ],
       },
     ),
     400: badQuery,
   },
 );
+
+const groupNumber = {
+  name: "id",
+  in: "path",
+  required: true,
+  description: "The number that clients have given the group.",
+  schema: { type: "integer", minimum: 1, maximum: 0xffff_ffff },
+};
+const noGroup = problem("There is no group of this number.");
+
+const showNexthopGroup: Operation = {
+  operationId: "showNexthopGroup",
+  summary: "A shared nexthop group as it stands",
+  parameters: [groupNumber],
+  responses: {
+    200: jsonAnswer("The group.", "NexthopGroup"),
+    400: problem("This is no number of a group."),
+    404: noGroup,
+  },
+};
+
+const setNexthopGroup: Operation = {
+  operationId: "setNexthopGroup",
+  summary: "Defines a shared nexthop group, or changes it: every route on it moves at once",
+  description:
+    "The answer comes when the kernel has confirmed the group or refused it. A refused change is kept as what is wanted, " +
+    "and tried again when its links or addresses change; until then the kernel keeps what it had. Over TCP this call is " +
+    "forbidden.",
+  parameters: [groupNumber],
+  requestBody: { required: true, content: { [JSON_TYPE]: { schema: reference("NexthopGroupUpdate") } } },
+  responses: {
+    200: jsonAnswer("The group; its status and error say what the kernel has answered.", "NexthopGroup"),
+    400: problem("The group is wrong; the detail begins with the field."),
+    403: problem("Writes are not allowed over TCP."),
+    413: problem("The body is too long."),
+    503: problem("The dataplane takes no more work."),
+  },
+};
+
+const deleteNexthopGroup: Operation = {
+  operationId: "deleteNexthopGroup",
+  summary: "Deletes a shared nexthop group that no route is on",
+  parameters: [groupNumber],
+  responses: {
+    204: { description: "It is gone." },
+    400: problem("This is no number of a group."),
+    403: problem("Writes are not allowed over TCP."),
+    404: noGroup,
+    409: problem("Routes are on it."),
+  },
+};
 
 export function createOpenapiDocument(version: string): OpenapiDocument {
   const none = parameters.NO_PARAMETERS;
@@ -129,12 +239,40 @@ export function createOpenapiDocument(version: string): OpenapiDocument {
     },
     paths: {
       "/v1/routes": { get: listRoutes, post: updateRoutes },
+      "/v1/routes/history": {
+        get: get(
+          "showHistory",
+          "What happened to the routes of one prefix, and why they are as they are",
+          parameters.HISTORY_PARAMETERS,
+          {
+            200: jsonAnswer(
+              "Its routes, those that are gone too as long as they are remembered, each with its story.",
+              "RouteHistory",
+            ),
+            400: badQuery,
+          },
+        ),
+      },
+      "/v1/owners": {
+        get: get("listOwners", "Who owns routes, on which terms, and how many", none, {
+          200: jsonAnswer("Owners, and last what is nobody's.", "Owners"),
+          400: badQuery,
+        }),
+      },
+      "/v1/owners/{owner}/routes": { put: syncRoutes, delete: withdrawRoutes },
       "/v1/lookup": {
         get: get("lookUp", "Longest-prefix match in what is programmed", parameters.LOOKUP_PARAMETERS, {
           200: jsonAnswer("The route that the kernel uses, or null.", "Lookup"),
           400: badQuery,
         }),
       },
+      "/v1/nexthop-groups": {
+        get: get("listNexthopGroups", "All shared nexthop groups, by number", none, {
+          200: jsonAnswer("The groups.", "NexthopGroups"),
+          400: badQuery,
+        }),
+      },
+      "/v1/nexthop-groups/{id}": { get: showNexthopGroup, put: setNexthopGroup, delete: deleteNexthopGroup },
       "/v1/dplane": {
         get: get("showDplane", "Counters of the dataplane", none, {
           200: jsonAnswer("Counters.", "Dplane"),
@@ -146,6 +284,24 @@ export function createOpenapiDocument(version: string): OpenapiDocument {
           200: jsonAnswer("Providers.", "Providers"),
           400: badQuery,
         }),
+      },
+      "/v1/audit": {
+        get: get("showAudits", "What audits have found, and what is being repaired", none, {
+          200: jsonAnswer("Counts.", "AuditStatus"),
+          400: badQuery,
+        }),
+        post: {
+          operationId: "audit",
+          summary: "Compare the kernel with what it should hold, and repair what differs",
+          description:
+            "Answers when the kernel has been read and compared; repairs follow at once. Over TCP this call is forbidden.",
+          responses: {
+            200: jsonAnswer("What was found.", "Audit"),
+            400: badQuery,
+            403: problem("Writes are not allowed over TCP."),
+            503: problem("The kernel could not be read."),
+          },
+        },
       },
       "/v1/events": { get: events },
       "/healthz": {

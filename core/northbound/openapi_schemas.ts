@@ -1,6 +1,8 @@
 /** The JSON of the API as JSON Schema, for the OpenAPI document: core/northbound/api_types.ts says the same in types. Pure. */
 import { MPLS_LABEL_VALUE_MAX, MPLS_LABELS_MAX, NEXTHOPS_MAX, SEG6_SEGMENTS_MAX, WEIGHT_MAX } from "../constants.ts";
 import { ROUTE_TYPE_NAMES, SEG6_MODE_NAMES } from "../model/route.ts";
+import type { HistoryEvent } from "./api_types.ts";
+import { BUCKETS_MAX, GROUP_TIMER_MAX, IDLE_TIMER_DEFAULT } from "./nexthop_group_json.ts";
 import { RESULT_STATUS_NAMES } from "./result_json.ts";
 import { UPDATE_ERRORS } from "./update_error.ts";
 
@@ -43,6 +45,26 @@ function object(properties: Readonly<Record<string, Schema>>, optional: readonly
 
 const time = count("Milliseconds since 1970.");
 
+const memberActive: Schema = { type: "boolean", description: "Whether the kernel uses it at this moment." };
+
+/** What makes up a nexthop group, with members of this kind. */
+function groupFields(member: Schema): Record<string, Schema> {
+  const idle = "Seconds without traffic after which a bucket may move to another nexthop.";
+  const unbalanced = "Seconds out of balance after which buckets move all the same; 0 is never.";
+  return {
+    members: { type: "array", items: member, minItems: 1, maxItems: NEXTHOPS_MAX },
+    backup: { type: "array", items: member, maxItems: NEXTHOPS_MAX, description: "Used while no member can be." },
+    resilient: object(
+      {
+        buckets: range(1, BUCKETS_MAX, "Buckets over which flows are spread."),
+        idleTimer: { ...range(0, GROUP_TIMER_MAX, idle), default: IDLE_TIMER_DEFAULT },
+        unbalancedTimer: { ...range(0, GROUP_TIMER_MAX, unbalanced), default: 0 },
+      },
+      ["idleTimer", "unbalancedTimer"],
+    ),
+  };
+}
+
 const updateFields: Record<string, Schema> = {
   prefix: string("Destination, such as `203.0.113.0/24`; no host bits are set."),
   source: string("Source prefix of a source-specific IPv6 route."),
@@ -66,6 +88,8 @@ const outcomeFields: Record<string, Schema> = {
   winner: string("Owner whose route is in the FIB instead."),
   waitingFor: string("What the route waits for."),
 };
+
+const adopted: Schema = { const: true, description: "Found in the kernel at the start, and nobody's since." };
 
 const resultFields: Record<string, Schema> = {
   op: words(["install", "delete"], "What was asked for."),
@@ -105,7 +129,7 @@ const nexthop: Schema = object(
 
 const errorCodes = Object.entries(UPDATE_ERRORS).map(([code, meaning]) => `${code}: ${meaning}`);
 
-const summary: Schema = object({
+const summaryFields: Record<string, Schema> = {
   received: count("Updates found in the body."),
   fibProgrammed: count("Confirmed by the kernel."),
   fibFailed: count("Failed."),
@@ -114,6 +138,60 @@ const summary: Schema = object({
   superseded: count("Replaced in the queue by a later update of the same route."),
   rejected: count("Invalid, or refused."),
   elapsedMs: { type: "number", minimum: 0, description: "From the request to the last result." },
+};
+
+const syncSummary: Schema = object(
+  {
+    ...summaryFields,
+    unchanged: count("Routes of the body that did not have to be written."),
+    installed: count("Routes of the body that the owner did not have."),
+    updated: count("Routes that were changed, or tried again."),
+    deleted: count("Routes of the owner that the body does not have."),
+    swept: count("Routes found in the kernel at the start, in tables of this owner only, that the body does not have."),
+    error: reference("Error"),
+  },
+  ["error"],
+);
+
+const planSummary: Schema = object({
+  received: count("Updates found in the body."),
+  add: count("Routes that the kernel would get."),
+  replace: count("Routes that it would get in place of what it has."),
+  delete: count("Routes that it would lose."),
+  none: count("Updates by which it would not change."),
+  rejected: count("Updates that would be refused."),
+  elapsedMs: { type: "number", minimum: 0, description: "From the request to the last line." },
+});
+
+const plan: Schema = object(
+  {
+    line: count("Number of the line or array element, from 1; 0 for what is not in the body."),
+    op: words(["install", "delete"], "What was asked for."),
+    prefix: string("Prefix."),
+    source: string("Source prefix, where there is one."),
+    table: count("Routing table."),
+    plan: words(["add", "replace", "delete", "none"], "What the kernel would be told."),
+    old: reference("Route"),
+    new: reference("Route"),
+    winner: string("Owner whose route is in the FIB then, where that is another."),
+    waitingFor: string("What the route would wait for."),
+  },
+  ["source", "old", "new", "winner", "waitingFor"],
+);
+
+const owner: Schema = object({
+  name: string("Name; empty for what was found in the kernel at the start and is nobody's."),
+  configured: { type: "boolean", description: "It is in the configuration." },
+  distance: range(0, 255, "Administrative distance of its routes that give none."),
+  prefixLimit: count("Routes that it may have; 0 for any number."),
+  tables: { type: "array", items: range(1, U32_MAX, "Table that it may write to; all of them where none is listed.") },
+  takeOver: { type: "boolean", description: "It may replace what others have put into the kernel." },
+  hasToken: { type: "boolean", description: "Its clients must show a token to write." },
+  routes: count("Routes that it wants."),
+  selected: count("Those of them that are for the FIB."),
+  held: count("Those behind another owner's."),
+  syncing: { type: "boolean", description: "A full-state sync of it is under way." },
+  syncedAt: count("When the last one came to its end, in milliseconds since 1970; 0 for never."),
 });
 
 const provider: Schema = object(
@@ -162,6 +240,17 @@ const dplane: Schema = object({
   restarts: count("How often its thread was replaced."),
 });
 
+const auditFields = {
+  routes: count("Routes of dplaned that the kernel holds."),
+  missing: count("Found gone; they are installed again."),
+  changed: count("Found leading elsewhere; they are replaced."),
+  unexpected: count("Found although nobody asked for them; they are removed."),
+  nexthops: count("Nexthop objects found gone, changed or used by nobody; they are put right."),
+  complete: { type: "boolean", description: "False if others wrote all the time." },
+  elapsedMs: count("How long it took."),
+} satisfies Record<string, Schema>;
+const audit: Schema = object(auditFields);
+
 const health: Schema = object({
   status: words(["ok", "failed"], "Whether every worker lives."),
   version: string("Version of dplaned."),
@@ -181,10 +270,99 @@ const readiness: Schema = object({
   reasons: { type: "array", items: string("What is not as it should be.") },
 });
 
+const attributeFields = Object.fromEntries(
+  Object.entries(updateFields).filter(([name]) => !["prefix", "source", "table", "vrf", "metric"].includes(name)),
+);
+
+const claim: Schema = object(
+  {
+    owner: string("Who wants it; empty for a route that was found in the kernel and that nobody has claimed since."),
+    distance: range(0, 255, "Administrative distance: the lowest is selected."),
+    selected: { type: "boolean", description: "It is the one for the forwarding plane." },
+    notSelected: words(["higher_distance", "came_later", "refused"], "Why it is not."),
+    attributes: reference("RouteAttributes"),
+    provider: string("Provider that refused it."),
+    error: reference("Error"),
+  },
+  ["notSelected", "provider", "error"],
+);
+
+const HISTORY_EVENTS = [
+  "result",
+  "adopted",
+  "swept",
+  "drift",
+  "repair_delayed",
+  "promoted",
+  "displaced",
+  "retried",
+] as const satisfies readonly HistoryEvent[];
+
+const milliseconds = (description: string): Schema => ({ type: "number", minimum: 0, description });
+
+const historyEntryFields: Record<string, Schema> = {
+  time,
+  event: words(HISTORY_EVENTS, "What happened."),
+  owner: string("Who asked, or whose route it is about; absent where the daemon itself wrote."),
+  op: words(["install", "delete"], "What was asked for."),
+  status: reference("Status"),
+  change: words(["new", "replace", "delete", "none"], "What was done in the kernel; none: it held the same already."),
+  winner: string("Owner whose route was written, or is there, instead."),
+  provider: string("Provider that failed it."),
+  error: reference("Error"),
+  attributes: reference("RouteAttributes"),
+  queueMs: milliseconds("In the incoming queue."),
+  kernelMs: milliseconds("From there until the kernel had answered."),
+  pipelineMs: milliseconds("From the queue until all providers were done."),
+  resultMs: milliseconds("From there until the owner was told."),
+  drift: words(["missing", "changed", "replaced"], "How the kernel differs from what is wanted."),
+  protocol: string("Protocol of the route that is there instead."),
+  other: string("Owner whose route went, or is better."),
+  text: string("Who did it, as far as it is known, or the cause."),
+  delayMs: count("For how long a repair is put off."),
+};
+
+const story: Schema = object(
+  {
+    prefix: string("Destination."),
+    table: count("Routing table."),
+    vrf: string("VRF of the table."),
+    metric: count("Metric."),
+    source: string("Source prefix, where there is one."),
+    route: { anyOf: [reference("Route"), { enum: [null] }], description: "What it is now; null if it is gone." },
+    claims: { type: "array", items: reference("Claim"), description: "In the order in which they would be selected." },
+    kernel: {
+      anyOf: [reference("RouteAttributes"), { enum: [null] }],
+      description: "What the kernel holds, where that is not what is wanted; null for nothing.",
+    },
+    nextTryMs: count("When the daemon writes it again by itself."),
+    entries: { type: "array", items: reference("HistoryEntry"), description: "What happened, oldest first." },
+  },
+  ["vrf", "source", "kernel", "nextTryMs"],
+);
+
 export const SCHEMAS: Readonly<Record<string, Schema>> = {
   Status: words(RESULT_STATUS_NAMES, "What became of an update."),
   Nexthop: nexthop,
   Update: update,
+  NexthopGroupUpdate: object(groupFields(reference("Nexthop")), ["backup", "resilient"]),
+  NexthopGroup: object(
+    {
+      id: range(1, U32_MAX, "The number that clients have given it."),
+      ...groupFields({ ...nexthop, properties: { ...nexthop.properties, active: memberActive }, required: ["active"] }),
+      status: words(["fib_programmed", "fib_failed", "rib_programmed"], "What became of it."),
+      error: reference("Error"),
+      provider: string("Provider that refused it."),
+      waitingFor: string("What it waits for, such as `link v0`."),
+      inline: {
+        type: "boolean",
+        description: "Its routes have the nexthops themselves: there are no nexthop objects.",
+      },
+      kernelId: range(1, U32_MAX, "Number of its object in the kernel, for `ip nexthop show id`."),
+    },
+    ["backup", "resilient", "error", "provider", "waitingFor", "inline", "kernelId"],
+  ),
+  NexthopGroups: object({ nexthopGroups: { type: "array", items: reference("NexthopGroup") } }),
   Error: object(
     {
       code: string(
@@ -199,9 +377,17 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
   Result: object({ line: count("Number of the line or array element, from 1."), ...resultFields }, [
     ...Object.keys(resultFields).filter((name) => name !== "status"),
   ]),
-  Summary: summary,
+  Summary: object(summaryFields),
   SummaryLine: object({ summary: reference("Summary") }),
-  Route: object({ ...updateFields, owner: string("Owner."), ...outcomeFields, since: time }, [
+  SyncSummary: syncSummary,
+  SyncSummaryLine: object({ summary: reference("SyncSummary") }),
+  Plan: plan,
+  PlanSummary: planSummary,
+  PlanSummaryLine: object({ summary: reference("PlanSummary") }),
+  Owner: owner,
+  Owners: object({ owners: { type: "array", items: reference("Owner") } }),
+  Route: object({ ...updateFields, owner: string("Owner."), adopted, ...outcomeFields, since: time }, [
+    "adopted",
     ...Object.keys(updateFields).filter((name) => !["prefix", "table", "metric", "type"].includes(name)),
     ...OPTIONAL_OUTCOME,
     "since",
@@ -212,6 +398,24 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
       cursor: string("Where the next page begins, if there is one."),
     },
     ["cursor"],
+  ),
+  RouteAttributes: object(
+    attributeFields,
+    Object.keys(attributeFields).filter((name) => name !== "type"),
+  ),
+  Claim: claim,
+  HistoryEntry: object(
+    historyEntryFields,
+    Object.keys(historyEntryFields).filter((name) => !["time", "event"].includes(name)),
+  ),
+  RouteStory: story,
+  RouteHistory: object(
+    {
+      since: { ...time, description: "What happened before is no longer known, in milliseconds since 1970." },
+      omitted: count("Older entries that are known, and were not asked for."),
+      routes: { type: "array", items: reference("RouteStory") },
+    },
+    ["since"],
   ),
   Lookup: object({
     address: string("The address that was asked for."),
@@ -230,6 +434,36 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
     action: words(["new", "delete"], "How."),
     text: string("The object in iproute2's words."),
   }),
+  DriftEvent: object(
+    {
+      time,
+      kind: words(["missing", "changed", "unexpected"], "How the kernel differed."),
+      prefix: string("The route's prefix."),
+      source: string("Its source prefix."),
+      table: count("Its table."),
+      metric: count("Its metric."),
+      owner: string("Its owner; empty for nobody."),
+      by: string("Who was heard to do it: a process, or the kernel."),
+      repairInMs: count("When it is repaired; 0 for at once."),
+      times: count("How often this route has been found different lately."),
+    },
+    ["source", "by"],
+  ),
+  Audit: audit,
+  AuditStatus: object({
+    audits: count("Audits since the start."),
+    last: { anyOf: [object({ ...auditFields, time }), { enum: [null] }] },
+    drift: object({
+      missing: count("Routes found gone."),
+      changed: count("Routes found leading elsewhere."),
+      unexpected: count("Routes found that nobody asked for."),
+    }),
+    repairs: object({ queued: count("To be written now."), delayed: count("To be written later.") }),
+    failed: count("Routes that the kernel has refused."),
+    contested: count("Routes that more than one owner wants."),
+    retries: count("Refused routes that were tried again."),
+    overruns: count("How often notifications of the kernel were lost."),
+  }),
   HealthEvent: object({ time, ready: { type: "boolean" }, reasons: { type: "array", items: string("Reason.") } }),
   LostEvent: object({
     time,
@@ -242,7 +476,12 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
       status: count("The HTTP status."),
       detail: string("What is wrong."),
       hint: string("What to do about it."),
+      errorCount: count("How many updates of a full-state sync's body are wrong."),
+      errors: {
+        type: "array",
+        items: object({ line: count("Number of the line or array element, from 1."), error: reference("Error") }),
+      },
     },
-    ["type", "detail", "hint"],
+    ["type", "detail", "hint", "errorCount", "errors"],
   ),
 };

@@ -11,14 +11,18 @@ import type { Dataplane } from "../dataplane/dataplane.ts";
 import type { LinkTable } from "../model/link_table.ts";
 import { formatPrefix } from "../model/prefix.ts";
 import { createRouteUpdate, type Family, type RouteUpdate, UpdateOp } from "../model/route.ts";
-import { Outcome, type Rib } from "../rib/rib.ts";
+import { Outcome } from "../rib/outcome.ts";
+import { Cause, causeOf } from "../rib/retry.ts";
+import type { Rib } from "../rib/rib.ts";
 import type { ErrorJson } from "./api_types.ts";
 import { hintForFailure } from "./hint.ts";
-import { type ResultDetails, ResultStatus } from "./result_json.ts";
+import { formatResult, type ResultDetails, ResultStatus } from "./result_json.ts";
+import { describeCause, downLinks } from "./waiting.ts";
 
 export const STATUS_OF_OUTCOME: Readonly<Record<Outcome, ResultStatus>> = {
   [Outcome.FIB_PROGRAMMED]: ResultStatus.FIB_PROGRAMMED,
   [Outcome.FIB_FAILED]: ResultStatus.FIB_FAILED,
+  [Outcome.RIB_PROGRAMMED]: ResultStatus.RIB_PROGRAMMED,
   [Outcome.SKIPPED]: ResultStatus.SKIPPED,
   [Outcome.SUPERSEDED]: ResultStatus.SUPERSEDED,
 };
@@ -27,8 +31,21 @@ export const STATUS_OF_OUTCOME: Readonly<Record<Outcome, ResultStatus>> = {
 export function describeError(error: number, text: string, update: RouteUpdate, links: LinkTable): ErrorJson {
   const code = DPLANE_ERROR_NAMES[error] ?? errnoName(error);
   const message = text === "" ? errnoText(error) : text;
-  const hint = hintForFailure(code, text, update, (ifindex) => links.nameOf(ifindex));
+  const cause = causeOf(error, text);
+  const [down] = cause === Cause.LINK || cause === Cause.ADDRESS ? downLinks(update, links) : [];
+  // The kernel looks for the gateway first, and blames that.
+  const hint =
+    down === undefined
+      ? hintForFailure(code, text, update, (ifindex) => links.nameOf(ifindex))
+      : links.indexOf(down) === 0
+        ? `interface ${down.slice(2)} is gone; ip link shows what there is`
+        : `link ${down} is down; ip link set ${down} up`;
   return hint === "" ? { code, message } : { code, message, hint };
+}
+
+/** `waitingFor` of a route whose nexthop group is not there. */
+export function formatGroupWait(nexthopGroup: number): string {
+  return `nexthop-group ${nexthopGroup}`;
 }
 
 /** Reads what results say out of contexts that have come back. */
@@ -44,7 +61,23 @@ export class OutcomeReader {
     this.#links = links;
   }
 
+  /** The result as a line of an answer. */
+  line(slot: number, outcome: Outcome, contexts: Contexts): string {
+    return formatResult(
+      contexts.getU32(slot, U32.LINE),
+      this.op(slot, contexts),
+      this.prefix(slot, contexts),
+      this.source(slot, contexts),
+      contexts.getU32(slot, U32.TABLE),
+      STATUS_OF_OUTCOME[outcome],
+      this.details(slot, outcome, contexts),
+    );
+  }
+
+  /** What was asked for; of a write of the daemon's own, what was done. */
   op(slot: number, contexts: Contexts): UpdateOp {
+    const asked = contexts.getU32(slot, U32.CLIENT_OP) as UpdateOp | 0;
+    if (asked !== 0) return asked;
     return contexts.getU8(slot, U8.OP) === ContextOp.ROUTE_DELETE ? UpdateOp.DELETE : UpdateOp.INSTALL;
   }
 
@@ -64,11 +97,26 @@ export class OutcomeReader {
 
   /** What a result says besides its status; undefined where nothing more is known. */
   details(slot: number, outcome: Outcome, contexts: Contexts): ResultDetails | undefined {
-    if (outcome !== Outcome.FIB_FAILED) return undefined;
+    const winner = this.#rib.owners.nameOf(contexts.getU32(slot, U32.WINNER));
+    if (outcome === Outcome.RIB_PROGRAMMED) {
+      return winner === "" ? { waitingFor: this.#waitingFor(slot, contexts) } : { winner };
+    }
+    if (outcome !== Outcome.FIB_FAILED) return winner === "" ? undefined : { winner };
     const update = this.#readUpdate(slot, contexts);
-    const error = describeError(contexts.getU32(slot, U32.ERROR), contexts.errorText(slot), update, this.#links);
+    const errno = contexts.getU32(slot, U32.ERROR);
+    const text = contexts.errorText(slot);
+    const details: ResultDetails = { error: describeError(errno, text, update, this.#links) };
     const provider = this.#dataplane.providerName(contexts.getU8(slot, U8.PROVIDER));
-    return provider === "" ? { error } : { provider, error };
+    if (provider !== "") details.provider = provider;
+    const waitingFor = describeCause(causeOf(errno, text), update, this.#links);
+    if (waitingFor !== undefined) details.waitingFor = waitingFor;
+    return details;
+  }
+
+  /** What a route waits for that is held although no other is better: its nexthop group. */
+  #waitingFor(slot: number, contexts: Contexts): string {
+    const desired = this.#rib.store(contexts.getU8(slot, U8.FAMILY)).desired(contexts.getU32(slot, U32.ENTRY));
+    return formatGroupWait(desired === NO_ATTRS ? 0 : this.#rib.attrs.reader.nexthopGroup(desired));
   }
 
   #readUpdate(slot: number, contexts: Contexts): RouteUpdate {

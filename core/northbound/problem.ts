@@ -1,12 +1,17 @@
 /** Errors of the HTTP API as `application/problem+json` (RFC 9457). Pure; any thread. */
-import { PROBLEM_CONTENT_TYPE, type ProblemJson } from "./api_types.ts";
+import { type LineErrorJson, PROBLEM_CONTENT_TYPE, type ProblemJson } from "./api_types.ts";
 
 const TITLES: Readonly<Record<number, string>> = {
   400: "Bad request",
+  401: "Unauthorized",
   403: "Forbidden",
   404: "Not found",
   405: "Method not allowed",
+  408: "Request timeout",
+  409: "Conflict",
+  413: "Content too large",
   415: "Unsupported media type",
+  422: "Unprocessable content",
   500: "Internal error",
   503: "Unavailable",
 };
@@ -17,6 +22,9 @@ export class Problem extends Error {
   readonly status: number;
   readonly hint: string | undefined;
   readonly headers: Readonly<Record<string, string>>;
+  /** What is wrong with the body, of which the first are listed. */
+  errors: readonly LineErrorJson[] = [];
+  errorCount = 0;
 
   constructor(status: number, detail: string, hint?: string, headers: Readonly<Record<string, string>> = {}) {
     super(detail);
@@ -26,9 +34,10 @@ export class Problem extends Error {
   }
 }
 
-export function problemResponse({ status, message, hint, headers }: Problem): Response {
+export function problemResponse({ status, message, hint, headers, errors, errorCount }: Problem): Response {
   const body: ProblemJson = { title: TITLES[status] ?? "Error", status, detail: message };
   if (hint !== undefined) body.hint = hint;
+  if (errorCount > 0) Object.assign(body, { errorCount, errors });
   return new Response(`${JSON.stringify(body)}\n`, {
     status,
     headers: { "content-type": PROBLEM_CONTENT_TYPE, ...headers },

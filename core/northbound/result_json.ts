@@ -4,7 +4,7 @@
  */
 import { formatPrefix } from "../model/prefix.ts";
 import { type RouteUpdate, UpdateOp } from "../model/route.ts";
-import type { ErrorJson, ResultStatus as ResultStatusName, SummaryJson } from "./api_types.ts";
+import type { ErrorJson, PlanSummaryJson, ResultStatus as ResultStatusName, SummaryJson } from "./api_types.ts";
 
 /** What became of an update (gRIBI's RIB_PROGRAMMED and FIB_PROGRAMMED, and what else can happen). */
 export const ResultStatus = {
@@ -26,6 +26,25 @@ export const RESULT_STATUS_NAMES: readonly ResultStatusName[] = [
   "superseded",
   "rejected",
 ];
+
+/** The counter of a summary in which each is counted. */
+export const SUMMARY_FIELDS = {
+  [ResultStatus.FIB_PROGRAMMED]: "fibProgrammed",
+  [ResultStatus.FIB_FAILED]: "fibFailed",
+  [ResultStatus.RIB_PROGRAMMED]: "ribProgrammed",
+  [ResultStatus.SKIPPED]: "skipped",
+  [ResultStatus.SUPERSEDED]: "superseded",
+  [ResultStatus.REJECTED]: "rejected",
+} as const satisfies Record<ResultStatus, keyof SummaryJson>;
+
+/** Which results a client wants to be sent. */
+export type AckMode = "all" | "errors" | "none";
+
+export function isReported(status: ResultStatus, ack: AckMode): boolean {
+  return (
+    ack === "all" || (ack === "errors" && (status === ResultStatus.FIB_FAILED || status === ResultStatus.REJECTED))
+  );
+}
 
 /** What only some results say. */
 export interface ResultDetails {
@@ -76,7 +95,7 @@ export function formatRejection(line: number, update: RouteUpdate, error: ErrorJ
 }
 
 /** The answer's last line. */
-export function formatSummary(summary: SummaryJson): string {
+export function formatSummary(summary: SummaryJson | PlanSummaryJson): string {
   return `{"summary":${JSON.stringify(summary)}}\n`;
 }
 

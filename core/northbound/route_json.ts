@@ -2,6 +2,7 @@
  * Routes of the RIB as JSON, put together as text: a listing has a million of them, and most share their attributes,
  * whose text is made once. Main thread; one writer serves one request, because names of interfaces change.
  */
+import { OWNER_DISTANCE_DEFAULT } from "../constants.ts";
 import { NO_ATTRS } from "../context/attrs.ts";
 import type { Dataplane } from "../dataplane/dataplane.ts";
 import type { LinkTable } from "../model/link_table.ts";
@@ -17,12 +18,17 @@ import {
   SEG6_MODE_NAMES,
   UpdateOp,
 } from "../model/route.ts";
+import { type Claim, routeKey } from "../rib/claims.ts";
 import type { KeyClass } from "../rib/key_classes.ts";
+import { NOBODY, type Owner } from "../rib/owners.ts";
+import type { Held } from "../rib/plan.ts";
+import { causeOf } from "../rib/retry.ts";
 import type { Rib } from "../rib/rib.ts";
 import { RouteState, type RouteStore } from "../rib/route_store.ts";
 import type { NexthopJson, ResultStatus } from "./api_types.ts";
-import { describeError } from "./outcome.ts";
+import { describeError, formatGroupWait } from "./outcome.ts";
 import { jsonString } from "./result_json.ts";
+import { describeCause, describeRepair } from "./waiting.ts";
 
 /** Texts of attributes kept at a time. */
 const TEXTS_MAX = 4096;
@@ -32,11 +38,17 @@ const STATUS_OF_STATE: Readonly<Record<RouteState, ResultStatus>> = {
   [RouteState.PROGRAMMED]: "fib_programmed",
   [RouteState.FAILED]: "fib_failed",
   [RouteState.SKIPPED]: "skipped",
+  [RouteState.WAITING]: "rib_programmed",
 };
 
-/** The API's status of a route: held and waiting while an update of it is under way. */
+/** The API's status of a route as it is selected: held and waiting while an update of it is under way. */
 export function statusOfRoute(store: RouteStore, route: number): ResultStatus {
   return store.isInFlight(route) ? "rib_programmed" : STATUS_OF_STATE[store.state(route)];
+}
+
+/** The API's status of a claim that is not selected. */
+export function statusOfClaim(claim: Claim): ResultStatus {
+  return claim.failure === 0 ? "rib_programmed" : "fib_failed";
 }
 
 export class RouteJsonWriter {
@@ -56,19 +68,64 @@ export class RouteJsonWriter {
     this.#links = links;
   }
 
-  /** The route as an object of JSON, with the attributes of record `attrs`. */
+  /** The route as it is selected, as an object of JSON, with the attributes of record `attrs`. */
   write(store: RouteStore, route: number, attrs: number): string {
-    const keyClass = this.#rib.keyClass(store, route);
-    store.address(route, this.#address);
-    const prefix = formatPrefix(keyClass.family, this.#address, 0, store.prefixLength(route));
-    const owner = jsonString(this.#rib.ownerName(store.owner(route)));
     const status = statusOfRoute(store, route);
-    let text = `{"prefix":"${prefix}",${this.#describeKey(keyClass)},${this.#describeAttrs(attrs)},"owner":${owner}`;
-    text += `,"status":"${status}"`;
-    if (status === "rib_programmed") text += ',"waitingFor":"dataplane"';
-    if (status === "fib_failed") text += this.#describeFailure(store, route, keyClass, attrs);
+    let text = `${this.#describeRoute(store, route, attrs, store.owner(route))},"status":"${status}"`;
+    if (status === "fib_failed") text += this.#describeFailure(store, route, attrs, store.failure(route));
+    const waitingFor = this.#waitingFor(store, route, attrs, status);
+    if (waitingFor !== "") text += `,"waitingFor":${jsonString(waitingFor)}`;
     const since = store.since(route);
     return since === 0 ? `${text}}` : `${text},"since":${since * 1000}}`;
+  }
+
+  /** What an owner wants of a route of which another's claim is selected. */
+  writeHeld(store: RouteStore, route: number, claim: Claim): string {
+    const status = statusOfClaim(claim);
+    let text = `${this.#describeRoute(store, route, claim.attrs, claim.owner)},"status":"${status}"`;
+    if (status === "fib_failed") text += this.#describeFailure(store, route, claim.attrs, claim.failure);
+    return `${text},"winner":${jsonString(this.#rib.owners.nameOf(store.owner(route)))}}`;
+  }
+
+  /** What the kernel holds of a route, or would, if `asker` had its way, who may not be known otherwise. */
+  writePlanned(store: RouteStore, route: number, { attrs, owner }: Held, asker: Owner): string {
+    const name = owner === asker.id ? asker.name : this.#rib.owners.nameOf(owner);
+    return `${this.#describeRoute(store, route, attrs, owner, name)},"status":"fib_programmed"}`;
+  }
+
+  /** The members that name the route, of which the object in a plan's line has the same. */
+  describeName(store: RouteStore, route: number): string {
+    const { family, table, source, sourceLength } = this.#rib.keyClass(store, route);
+    const sourceText = sourceLength === 0 ? "" : `"source":"${formatPrefix(family, source, 0, sourceLength)}",`;
+    return `"prefix":"${this.#formatPrefix(store, route)}",${sourceText}"table":${table}`;
+  }
+
+  #describeRoute(
+    store: RouteStore,
+    route: number,
+    attrs: number,
+    owner: number,
+    ownerName = this.#rib.owners.nameOf(owner),
+  ): string {
+    const keyClass = this.#rib.keyClass(store, route);
+    const name = `"prefix":"${this.#formatPrefix(store, route)}",${this.#describeKey(keyClass)}`;
+    const text = `{${name},${this.#describeAttrs(attrs)},"owner":${jsonString(ownerName)}`;
+    return owner === NOBODY ? `${text},"adopted":true` : text;
+  }
+
+  #formatPrefix(store: RouteStore, route: number): string {
+    store.address(route, this.#address);
+    return formatPrefix(this.#rib.keyClass(store, route).family, this.#address, 0, store.prefixLength(route));
+  }
+
+  /** What has to happen before the route is programmed; empty where nothing is known to be missing. */
+  #waitingFor(store: RouteStore, route: number, attrs: number, status: ResultStatus): string {
+    if (status !== "rib_programmed") return "";
+    if (!store.isInFlight(route) && store.state(route) === RouteState.WAITING) {
+      return formatGroupWait(this.#rib.attrs.reader.nexthopGroup(attrs));
+    }
+    const delayMs = this.#rib.reconciler.delayOf(routeKey(this.#rib.keyClass(store, route).family, route));
+    return delayMs > 0 ? describeRepair(delayMs) : "dataplane";
   }
 
   #describeKey(keyClass: KeyClass): string {
@@ -97,8 +154,9 @@ export class RouteJsonWriter {
     return text;
   }
 
-  #describeFailure(store: RouteStore, route: number, keyClass: KeyClass, attrs: number): string {
-    const failure = this.#rib.failures.get(store.failure(route));
+  #describeFailure(store: RouteStore, route: number, attrs: number, reason: number): string {
+    const failure = this.#rib.failures.get(reason);
+    const keyClass = this.#rib.keyClass(store, route);
     const update = this.#update;
     update.op = store.desired(route) === NO_ATTRS ? UpdateOp.DELETE : UpdateOp.INSTALL;
     update.family = keyClass.family;
@@ -108,27 +166,31 @@ export class RouteJsonWriter {
     update.metric = keyClass.metric;
     update.nexthops.length = 0;
     if (attrs !== NO_ATTRS) this.#rib.attrs.reader.read(attrs, update);
-    const error = JSON.stringify(describeError(failure.error, failure.text, update, this.#links));
+    let text = `,"error":${JSON.stringify(describeError(failure.error, failure.text, update, this.#links))}`;
     const provider = this.#dataplane.providerName(failure.provider);
-    return provider === "" ? `,"error":${error}` : `,"provider":${jsonString(provider)},"error":${error}`;
+    if (provider !== "") text = `,"provider":${jsonString(provider)}${text}`;
+    const cause = causeOf(failure.error, failure.text);
+    const waitingFor = describeCause(cause, update, this.#links);
+    return waitingFor === undefined ? text : `${text},"waitingFor":${jsonString(waitingFor)}`;
   }
 }
 
 /** The attributes as members of an object, in the words of an update; what is at its default is left out. */
-function formatAttributes(update: RouteUpdate, links: LinkTable): string {
+export function formatAttributes(update: RouteUpdate, links: LinkTable): string {
   const { type, nexthops, nexthopGroup, protocol, distance, tag, mtu, prefsrcFamily, prefsrc } = update;
   let text = `"type":"${ROUTE_TYPE_NAMES[type]}"`;
-  if (nexthops.length > 0) text += `,"nexthops":${JSON.stringify(nexthops.map((nexthop) => toJson(nexthop, links)))}`;
+  if (nexthops.length > 0)
+    text += `,"nexthops":${JSON.stringify(nexthops.map((nexthop) => nexthopToJson(nexthop, links)))}`;
   if (nexthopGroup !== 0) text += `,"nexthopGroup":${nexthopGroup}`;
   if (protocol !== 0) text += `,"protocol":${jsonString(formatProtocol(protocol))}`;
-  if (distance !== 0) text += `,"distance":${distance}`;
+  if (distance !== 0 && distance !== OWNER_DISTANCE_DEFAULT) text += `,"distance":${distance}`;
   if (tag !== 0) text += `,"tag":${tag}`;
   if (mtu !== 0) text += `,"mtu":${mtu}`;
   if (prefsrcFamily !== Family.NONE) text += `,"prefsrc":"${formatAddress(prefsrcFamily, prefsrc, 0)}"`;
   return text;
 }
 
-function toJson(nexthop: Nexthop, links: LinkTable): NexthopJson {
+export function nexthopToJson(nexthop: Nexthop, links: LinkTable): NexthopJson {
   const json: NexthopJson = {};
   if (nexthop.viaFamily !== Family.NONE) json.via = formatAddress(nexthop.viaFamily, nexthop.via, 0);
   // An interface that is gone has no name any more; its number still tells which it was.

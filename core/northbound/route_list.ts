@@ -7,12 +7,13 @@
  */
 import { NO_ATTRS } from "../context/attrs.ts";
 import { Family } from "../model/route.ts";
+import type { Claim } from "../rib/claims.ts";
 import { coversAddress } from "../rib/lookup.ts";
 import type { Rib } from "../rib/rib.ts";
 import { NO_ROUTE, type RouteStore } from "../rib/route_store.ts";
 import type { ResultStatus } from "./api_types.ts";
 import type { Pacer } from "./pacer.ts";
-import { type RouteJsonWriter, statusOfRoute } from "./route_json.ts";
+import { type RouteJsonWriter, statusOfClaim, statusOfRoute } from "./route_json.ts";
 
 /** Text that is handed to the client at a time. */
 const PIECE_LENGTH = 64 * 1024;
@@ -62,7 +63,7 @@ export class RouteWalk {
   readonly #writer: RouteJsonWriter;
   readonly #filter: RouteFilter;
   readonly #cursor: Cursor;
-  /** Routes that may still be listed. */
+  /** Routes that may still be listed, each with what all its owners want. */
   #left: number;
   /** For one exact prefix: its routes, so that nothing is walked. */
   readonly #exact: Record<4 | 6, number[]> | null;
@@ -107,19 +108,25 @@ export class RouteWalk {
         continue;
       }
       cursor.route = route + 1;
-      if (!store.isUsed(route) || !this.#wants(store, route)) continue;
-      const desired = store.desired(route);
-      const attrs = desired === NO_ATTRS ? store.programmed(route) : desired;
-      // Nobody wants it and the kernel does not have it: the deletion of a route that never was.
-      if (attrs === NO_ATTRS) continue;
+      if (!store.isUsed(route) || !this.#wantsRoute(store, route)) continue;
+      const claims = this.#rib.claims.isContested(cursor.family, route)
+        ? this.#rib.claims.list(cursor.family, store, route).filter((claim) => this.#wantsClaim(store, route, claim))
+        : null;
+      if (claims === null ? !this.#wantsSelected(store, route) : claims.length === 0) continue;
       if (this.#left === 0) {
         cursor.route = route;
         this.#hasMore = true;
         return;
       }
       this.#left -= 1;
-      emit(this.#writer.write(store, route, attrs));
+      if (claims === null) emit(this.#writer.write(store, route, attrsOf(store, route)));
+      else for (const claim of claims) emit(this.#write(store, route, claim));
     }
+  }
+
+  #write(store: RouteStore, route: number, claim: Claim): string {
+    const isSelected = claim.owner === store.owner(route);
+    return isSelected ? this.#writer.write(store, route, claim.attrs) : this.#writer.writeHeld(store, route, claim);
   }
 
   #nextFamily(): void {
@@ -139,16 +146,33 @@ export class RouteWalk {
     return this.#filter.family === Family.NONE || this.#filter.family === family;
   }
 
-  #wants(store: RouteStore, route: number): boolean {
-    const { table, owner, status, prefix } = this.#filter;
+  #wantsRoute(store: RouteStore, route: number): boolean {
+    const { table, prefix } = this.#filter;
     if (table !== null && this.#rib.keyClass(store, route).table !== table) return false;
-    if (owner !== null && store.owner(route) !== owner) return false;
-    if (status !== null && statusOfRoute(store, route) !== status) return false;
     if (prefix === null || this.#exact !== null) return true;
     if (store.prefixLength(route) < prefix.length) return false;
     store.address(route, this.#address);
     return coversAddress(prefix.address, prefix.length, this.#address);
   }
+
+  #wantsSelected(store: RouteStore, route: number): boolean {
+    const { owner, status } = this.#filter;
+    if (owner !== null && store.owner(route) !== owner) return false;
+    if (status !== null && statusOfRoute(store, route) !== status) return false;
+    // Nobody wants it and the kernel does not have it: the deletion of a route that never was.
+    return attrsOf(store, route) !== NO_ATTRS;
+  }
+
+  #wantsClaim(store: RouteStore, route: number, claim: Claim): boolean {
+    if (claim.owner === store.owner(route)) return this.#wantsSelected(store, route);
+    const { owner, status } = this.#filter;
+    return (owner === null || claim.owner === owner) && (status === null || statusOfClaim(claim) === status);
+  }
+}
+
+/** What the selected claim wants, or what is still there of a route that nobody wants any more. */
+function attrsOf(store: RouteStore, route: number): number {
+  return store.desired(route) || store.programmed(route);
 }
 
 /** Numbers of the routes to one prefix, in every table and with every metric, in order. */

@@ -11,7 +11,7 @@ import { setTimeout } from "node:timers";
 import { getRequestListener } from "@hono/node-server";
 import type { Log } from "../log.ts";
 import { errorCode } from "../output.ts";
-import type { Listener } from "./api.ts";
+import type { Listener } from "./endpoint.ts";
 import { Problem, problemResponse } from "./problem.ts";
 import { claimSocketPath, openToGroup, withClosedUmask } from "./unix_socket.ts";
 

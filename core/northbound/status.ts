@@ -41,7 +41,7 @@ export function describeDplane(dataplane: Dataplane, rib: Rib): DplaneJson {
     results: {
       fibProgrammed: results.fib_programmed,
       fibFailed: results.fib_failed,
-      ribProgrammed: 0,
+      ribProgrammed: results.rib_programmed,
       skipped: results.skipped,
       superseded: results.superseded,
       // What is refused before it gets a context is what is rejected.

@@ -31,7 +31,7 @@ import {
   unknownValue,
 } from "./update_values.ts";
 
-type Fields = Readonly<Record<string, unknown>>;
+export type Fields = Readonly<Record<string, unknown>>;
 
 const UPDATE_FIELDS: ReadonlySet<string> = new Set([
   "op",
@@ -155,7 +155,12 @@ function parseAttributes(fields: Fields, into: RouteUpdate): UpdateError | null 
   return error;
 }
 
-function parseNexthop(value: unknown, nexthop: Nexthop, op: UpdateOp, resolver: NameResolver): UpdateError | null {
+export function parseNexthop(
+  value: unknown,
+  nexthop: Nexthop,
+  op: UpdateOp,
+  resolver: NameResolver,
+): UpdateError | null {
   if (!isObject(value)) return wrongType("", "A nexthop is a JSON object", value);
   const nameError = checkFieldNames(value, NEXTHOP_FIELDS, "");
   if (nameError !== null) return nameError;
@@ -229,11 +234,11 @@ function parseSeg6(value: unknown, nexthop: Nexthop): UpdateError | null {
   return null;
 }
 
-function isObject(value: unknown): value is Fields {
+export function isObject(value: unknown): value is Fields {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-function isInteger(value: unknown, min: number, max: number): value is number {
+export function isInteger(value: unknown, min: number, max: number): value is number {
   return typeof value === "number" && value >>> 0 === value && value >= min && value <= max;
 }
 
@@ -255,7 +260,7 @@ function setJsonSource(into: RouteUpdate, text: string): UpdateError | null {
   return setSource(into, text, false);
 }
 
-function checkFieldNames(fields: Fields, known: ReadonlySet<string>, parent: string): UpdateError | null {
+export function checkFieldNames(fields: Fields, known: ReadonlySet<string>, parent: string): UpdateError | null {
   for (const name in fields) if (!known.has(name)) return unknownField(name, known, parent);
   return null;
 }
@@ -285,7 +290,7 @@ function invalidOp(op: unknown): UpdateError {
   return unknownValue("op", "an operation", op, ["install", "delete"]);
 }
 
-function wrongType(field: string, wanted: string, value: unknown): UpdateError {
+export function wrongType(field: string, wanted: string, value: unknown): UpdateError {
   const found =
     value === null ? "null" : Array.isArray(value) ? "an array" : `${articleOf(typeof value)} ${typeof value}`;
   const hint = value === null ? "leave the field out" : undefined;
@@ -296,7 +301,7 @@ function articleOf(type: string): string {
   return type === "object" ? "an" : "a";
 }
 
-function integerError(field: string, value: unknown, min: number, max: number): UpdateError {
+export function integerError(field: string, value: unknown, min: number, max: number): UpdateError {
   if (typeof value !== "number") {
     const error = wrongType(field, "It takes a number", value);
     if (typeof value === "string" && /^\d+$/.test(value)) error.hint = "leave the quotes out";

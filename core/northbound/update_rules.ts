@@ -2,7 +2,13 @@
  * What holds for every update, whichever syntax it came in: its defaults, and the rules between its fields that the
  * kernel would answer with a bare EINVAL, or worse, would silently take for something else. Pure; any thread.
  */
-import { METRIC_DEFAULT, METRIC_IPV6_ZERO, NEXTHOPS_MAX, RT_TABLE_DEFAULT } from "../constants.ts";
+import {
+  METRIC_DEFAULT,
+  METRIC_IPV6_ZERO,
+  NEXTHOPS_MAX,
+  OWNER_DISTANCE_DEFAULT,
+  RT_TABLE_DEFAULT,
+} from "../constants.ts";
 import { formatAddress, isSameAddress } from "../model/prefix.ts";
 import type { Nexthop, RouteUpdate } from "../model/route.ts";
 import {
@@ -33,7 +39,11 @@ export interface UpdateDefaults {
   distance: number;
 }
 
-export const UPDATE_DEFAULTS: UpdateDefaults = { table: RT_TABLE_DEFAULT, metric: METRIC_DEFAULT, distance: 0 };
+export const UPDATE_DEFAULTS: UpdateDefaults = {
+  table: RT_TABLE_DEFAULT,
+  metric: METRIC_DEFAULT,
+  distance: OWNER_DISTANCE_DEFAULT,
+};
 
 /** RFC 791: every IPv4 link carries 68 bytes. RFC 8200: every IPv6 link carries 1280. */
 export const MTU_MIN_IPV4 = 68;
@@ -91,7 +101,7 @@ export function completeUpdate(into: RouteUpdate, nexthopCount: number): UpdateE
     return null;
   }
   if (into.nexthops.length > nexthopCount) into.nexthops.length = nexthopCount;
-  return checkTarget(into) ?? checkNexthops(into) ?? checkAttributes(into);
+  return checkTarget(into) ?? checkNexthops(into.nexthops, into.family) ?? checkAttributes(into);
 }
 
 function checkTarget(into: RouteUpdate): UpdateError | null {
@@ -110,22 +120,21 @@ function checkTarget(into: RouteUpdate): UpdateError | null {
     const message = "A route has either nexthops or a nexthop group, not both";
     return createUpdateError("CONFLICT", "nexthopGroup", message);
   }
-  if (into.sourceLength > 0) {
-    const message = "The kernel does not combine a source prefix with a nexthop group";
-    return createUpdateError("CONFLICT", "nexthopGroup", message, "list the nexthops in the route");
-  }
   return null;
 }
 
-function checkNexthops(into: RouteUpdate): UpdateError | null {
-  const nexthops = into.nexthops;
+/**
+ * Checks what concerns several fields of nexthops, or several nexthops. `field` is their place in what the client sent,
+ * `family` that of the route; Family.NONE where routes of both may come.
+ */
+export function checkNexthops(nexthops: readonly Nexthop[], family: Family, field = "nexthops"): UpdateError | null {
   for (let index = 0; index < nexthops.length; index++) {
-    const error = checkNexthop(nexthops[index]!, into.family);
+    const error = checkNexthop(nexthops[index]!, family);
     if (error === null) continue;
-    error.field = `nexthops[${index}].${error.field}`;
+    error.field = `${field}[${index}].${error.field}`;
     return error;
   }
-  return nexthops.length > 1 ? checkDuplicates(nexthops) : null;
+  return nexthops.length > 1 ? checkDuplicates(nexthops, field) : null;
 }
 
 function checkNexthop(nexthop: Nexthop, family: Family): UpdateError | null {
@@ -184,11 +193,11 @@ const BUCKETS = NEXTHOPS_MAX * 2;
 const buckets = new Int16Array(BUCKETS);
 
 /** The kernel refuses duplicates on IPv6 (EEXIST) and takes them on IPv4, where weight is what is meant. */
-function checkDuplicates(nexthops: Nexthop[]): UpdateError | null {
+function checkDuplicates(nexthops: readonly Nexthop[], field: string): UpdateError | null {
   if (nexthops.length <= PAIRWISE_MAX) {
     for (let later = 1; later < nexthops.length; later++) {
       for (let earlier = 0; earlier < later; earlier++) {
-        if (isSameNexthop(nexthops[earlier]!, nexthops[later]!)) return duplicateNexthop(earlier, later);
+        if (isSameNexthop(nexthops[earlier]!, nexthops[later]!)) return duplicateNexthop(field, earlier, later);
       }
     }
     return null;
@@ -199,16 +208,16 @@ function checkDuplicates(nexthops: Nexthop[]): UpdateError | null {
     let bucket = hashNexthop(nexthop);
     for (; buckets[bucket]! >= 0; bucket = (bucket + 1) % BUCKETS) {
       const earlier = buckets[bucket]!;
-      if (isSameNexthop(nexthops[earlier]!, nexthop)) return duplicateNexthop(earlier, later);
+      if (isSameNexthop(nexthops[earlier]!, nexthop)) return duplicateNexthop(field, earlier, later);
     }
     buckets[bucket] = later;
   }
   return null;
 }
 
-function duplicateNexthop(earlier: number, later: number): UpdateError {
+function duplicateNexthop(field: string, earlier: number, later: number): UpdateError {
   const message = `Nexthop ${later + 1} is the same as nexthop ${earlier + 1}`;
-  return createUpdateError("DUPLICATE_NEXTHOP", `nexthops[${later}]`, message, "give one of them a larger weight");
+  return createUpdateError("DUPLICATE_NEXTHOP", `${field}[${later}]`, message, "give one of them a larger weight");
 }
 
 /** FNV-1a over gateway and device; nexthops that differ in nothing but encapsulation are few. */

@@ -28,14 +28,8 @@ export class KeyClasses {
   readonly #free: number[] = [];
   #recent: KeyClass | undefined;
 
-  /** The class with these parts, made if there is none; undefined if there are too many. */
-  intern(
-    family: Family,
-    table: number,
-    metric: number,
-    source: Uint8Array,
-    sourceLength: number,
-  ): KeyClass | undefined {
+  /** The class with these parts; undefined if no route has them. */
+  find(family: Family, table: number, metric: number, source: Uint8Array, sourceLength: number): KeyClass | undefined {
     const recent = this.#recent;
     if (
       recent !== undefined &&
@@ -47,9 +41,22 @@ export class KeyClasses {
     ) {
       return recent;
     }
-    const name = `${family} ${table} ${metric} ${sourceLength === 0 ? "" : `${source.join(".")}/${sourceLength}`}`;
-    let found = this.#byName.get(name);
+    const found = this.#byName.get(nameOf(family, table, metric, source, sourceLength));
+    if (found !== undefined) this.#recent = found;
+    return found;
+  }
+
+  /** The class with these parts, made if there is none; undefined if there are too many. */
+  intern(
+    family: Family,
+    table: number,
+    metric: number,
+    source: Uint8Array,
+    sourceLength: number,
+  ): KeyClass | undefined {
+    let found = this.find(family, table, metric, source, sourceLength);
     if (found === undefined) {
+      const name = nameOf(family, table, metric, source, sourceLength);
       const id = this.#free.pop() ?? this.#byId.length;
       if (id > KEY_CLASSES_MAX) return undefined;
       found = {
@@ -86,7 +93,12 @@ export class KeyClasses {
   countOut(keyClass: KeyClass, prefixLength: number): void {
     keyClass.routes -= 1;
     keyClass.byLength[prefixLength]! -= 1;
-    if (keyClass.routes > 0) return;
+    if (keyClass.routes === 0) this.drop(keyClass);
+  }
+
+  /** Forgets a class that no route has. */
+  drop(keyClass: KeyClass): void {
+    assert(keyClass.routes === 0, "a class that routes have is kept");
     this.#byName.delete(keyClass.name);
     this.#byId[keyClass.id] = undefined;
     this.#free.push(keyClass.id);
@@ -97,4 +109,8 @@ export class KeyClasses {
   values(): Iterable<KeyClass> {
     return this.#byName.values();
   }
+}
+
+function nameOf(family: Family, table: number, metric: number, source: Uint8Array, sourceLength: number): string {
+  return `${family} ${table} ${metric} ${sourceLength === 0 ? "" : `${source.join(".")}/${sourceLength}`}`;
 }

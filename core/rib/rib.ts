@@ -1,91 +1,75 @@
 /**
  * The RIB: what clients want in the forwarding plane, and what became of it. Main thread only.
  *
- * An update enters through `admit`, which records what is desired, fills a context and gives it to the dataplane; its
+ * An update enters through `admit`, which records the owner's claim, fills a context and gives it to the dataplane; its
  * result comes back through `settle`, which records the outcome and tells whoever asked. Of one route there is at most
- * one update with the dataplane: others wait here, and when the way is free the latest goes and those before it are
- * superseded. So updates of one route are applied in order, whatever the providers do, and a result always compares
- * with what the kernel really held before.
+ * one context with the dataplane: other updates wait here, and when the way is free one write does for all of them. So
+ * updates of one route are applied in order, whatever the providers do, and a result always compares with what the
+ * kernel really held before.
+ *
+ * Where the kernel is found to differ, or a better claim came or went, the daemon itself writes (`bring`).
  */
 import { now } from "../clock.ts";
 import { CONTEXT_BYTES } from "../constants.ts";
-import { ATTRS, NO_ATTRS } from "../context/attrs.ts";
+import { NO_ATTRS } from "../context/attrs.ts";
 import type { AttrsStore } from "../context/attrs_store.ts";
 import type { Contexts } from "../context/contexts.ts";
 import { ContextFlag, ContextOp, ContextStatus, DplaneError, F64, U8, U32 } from "../context/layout.ts";
-import { RECORD } from "../context/route_record.ts";
 import type { Dataplane } from "../dataplane/dataplane.ts";
-import { Family, type RouteUpdate, UpdateOp } from "../model/route.ts";
-import { FailureList } from "./failures.ts";
-import { type KeyClass, KeyClasses } from "./key_classes.ts";
+import { type Family, type RouteUpdate, UpdateOp } from "../model/route.ts";
+import { AdmissionError, checkClaim } from "./admission.ts";
+import { keyFamily, keyRoute, routeKey } from "./claims.ts";
+import type { KeyClass } from "./key_classes.ts";
 import { createLatencies, type Latencies } from "./latency.ts";
-import { NO_ROUTE, OWNERS_MAX, RouteState, RouteStore } from "./route_store.ts";
+import { Outcome, type RibObserver, type UpdateSession } from "./outcome.ts";
+import { NOBODY, type Owner } from "./owners.ts";
+import { Reconciler } from "./reconciler.ts";
+import type { RouteSet } from "./route_set.ts";
+import { NO_ROUTE, RouteState, type RouteStore } from "./route_store.ts";
+import { epochSeconds, RouteTable } from "./route_table.ts";
 
-/** What became of an update, as DESIGN names it. */
-export const Outcome = {
-  FIB_PROGRAMMED: "fib_programmed",
-  FIB_FAILED: "fib_failed",
-  SKIPPED: "skipped",
-  SUPERSEDED: "superseded",
-} as const;
-export type Outcome = (typeof Outcome)[keyof typeof Outcome];
-
-/** Who sent updates and gets their results. */
-export interface UpdateSession {
-  /** One result. Everything about the update is read from the context, which is gone after the call. */
-  onResult(slot: number, outcome: Outcome, contexts: Contexts): void;
+/** Makes of a route by a shared nexthop group what the kernel is to get (core/rib/nexthop_groups.ts). */
+export interface GroupResolver {
+  /** The attributes to write, which the resolver keeps; NO_ATTRS while the group is not there. */
+  resolve(attrs: number, keyClass: KeyClass): number;
+  /** Takes a context with a nexthop object that has come back. */
+  settle(slot: number): void;
 }
 
-/** Why an update could not be admitted. */
-export const AdmissionError = {
-  OUT_OF_ATTRS: "OUT_OF_ATTRS",
-  OUT_OF_KEY_CLASSES: "OUT_OF_KEY_CLASSES",
-  /** Shared groups cannot be defined yet, so none that a route names exists. */
-  UNKNOWN_NEXTHOP_GROUP: "UNKNOWN_NEXTHOP_GROUP",
-} as const;
-export type AdmissionError = (typeof AdmissionError)[keyof typeof AdmissionError];
-
-export interface RibCounts {
-  ipv4: number;
-  ipv6: number;
-  attrs: number;
-  attrsBytes: number;
-}
-
-export class Rib {
-  readonly attrs: AttrsStore;
-  readonly classes = new KeyClasses();
-  readonly failures = new FailureList();
+export class Rib extends RouteTable {
+  readonly reconciler: Reconciler;
   readonly latencies: Latencies = createLatencies();
-  readonly results: Record<Outcome, number> = { fib_programmed: 0, fib_failed: 0, skipped: 0, superseded: 0 };
-  readonly #ipv4 = new RouteStore(4);
-  readonly #ipv6 = new RouteStore(16);
+  readonly observers = new Set<RibObserver>();
+  readonly results: Record<Outcome, number> = {
+    fib_programmed: 0,
+    fib_failed: 0,
+    rib_programmed: 0,
+    skipped: 0,
+    superseded: 0,
+  };
+  /** Routes that were written to, or forgotten, while somebody watches for that. */
+  readonly touched = new Set<RouteSet>();
+  groups: GroupResolver | null = null;
+  /** When the list of results being settled, or the last one, was taken; on the clock of core/clock.ts. */
+  settledAt = 0;
   readonly #dataplane: Dataplane;
   readonly #sessions = new Map<number, UpdateSession>();
   #lastSession = 0;
   /** Seconds since 1970, as of the list of results being settled. */
   #seconds = 0;
-  readonly #owners = [""];
-  // Filled again for each route that is taken over: views of its record would be garbage, two a route.
-  readonly #adoptedPrefix = new Uint8Array(16);
-  readonly #adoptedSource = new Uint8Array(16);
-  /** Updates that wait for the one of their route that is with the dataplane, oldest first, by {@linkcode waitingKey}. */
+  /** Updates that wait for the context of their route that is with the dataplane, oldest first, by route key. */
   readonly #waiting = new Map<number, number[]>();
-  /** Called for each outcome, for those who watch all of them. */
-  onOutcome: ((slot: number, outcome: Outcome, contexts: Contexts) => void) | null = null;
+  /** Routes to be brought in line when the context that is with the dataplane is back. */
+  readonly #again = new Set<number>();
+  /** Routes of which the kernel may hold something else than what was last confirmed. */
+  readonly #doubts = new Set<number>();
+  /** Routes of which the kernel may hold what its owner has withdrawn, because another's is to replace it. */
+  readonly #withdrawn = new Set<number>();
 
   constructor(attrs: AttrsStore, dataplane: Dataplane) {
-    this.attrs = attrs;
+    super(attrs);
     this.#dataplane = dataplane;
-  }
-
-  store(family: number): RouteStore {
-    return family === Family.IPV6 ? this.#ipv6 : this.#ipv4;
-  }
-
-  counts(): RibCounts {
-    const { count, usedBytes } = this.attrs;
-    return { ipv4: this.#ipv4.count, ipv6: this.#ipv6.count, attrs: count, attrsBytes: usedBytes };
+    this.reconciler = new Reconciler(dataplane, (key) => this.#bring(key));
   }
 
   /** Registers a session; its number goes with each of its updates. */
@@ -101,92 +85,98 @@ export class Rib {
     this.#sessions.delete(id);
   }
 
-  /** The number of an owner, made on first use; 0 if there are too many. */
-  ownerId(name: string): number {
-    const known = this.#owners.indexOf(name);
-    if (known > 0) return known;
-    if (this.#owners.length > OWNERS_MAX) return 0;
-    return this.#owners.push(name) - 1;
-  }
-
-  ownerName(id: number): string {
-    return this.#owners[id] ?? "";
-  }
-
-  /** Names of all owners, in the order of their numbers from 1. */
-  owners(): readonly string[] {
-    return this.#owners.slice(1);
-  }
-
   /**
-   * Admits one update; the caller has asked the dataplane for room. Exactly one result will go to the session, unless
-   * an error is returned: then nothing has happened.
+   * Admits one update; the caller has asked the dataplane for room. Exactly one result will go to the session, perhaps
+   * before this returns, unless an error is returned: then nothing has happened.
    */
-  admit(update: RouteUpdate, owner: number, session: number, line: number): AdmissionError | null {
+  admit(update: RouteUpdate, owner: Owner, session: number, line: number): AdmissionError | null {
     const install = update.op === UpdateOp.INSTALL;
-    if (install && update.nexthopGroup !== 0) return AdmissionError.UNKNOWN_NEXTHOP_GROUP;
+    const { family, table, metric, source, sourceLength } = update;
+    if (!owner.mayWrite(table)) return AdmissionError.TABLE_NOT_ALLOWED;
     const attrs = install ? this.attrs.intern(update) : NO_ATTRS;
     if (install && attrs === NO_ATTRS) return AdmissionError.OUT_OF_ATTRS;
-    const { family, table, metric, source, sourceLength } = update;
     const keyClass = this.classes.intern(family, table, metric, source, sourceLength);
-    if (keyClass === undefined) {
-      if (install) this.attrs.release(attrs);
-      return AdmissionError.OUT_OF_KEY_CLASSES;
-    }
-    const store = this.store(family);
-    let route = store.find(update.prefix, update.prefixLength, keyClass.id);
-    const known = route !== NO_ROUTE;
-    if (!known) {
-      route = store.insert(update.prefix, update.prefixLength, keyClass.id);
-      this.classes.countIn(keyClass, update.prefixLength);
-    }
-    store.setOwner(route, owner);
-    this.#setDesired(store, route, attrs);
+    const error =
+      keyClass === undefined
+        ? AdmissionError.OUT_OF_KEY_CLASSES
+        : this.#admitTo(keyClass, update, owner, attrs, session, line);
+    if (attrs !== NO_ATTRS) this.attrs.release(attrs);
+    return error;
+  }
 
-    const slot = this.#dataplane.acquire();
-    this.#fill(slot, update, route, attrs, session, line);
-    if (known) this.#dataplane.contexts.setFlag(slot, ContextFlag.KNOWN);
-    if (store.isInFlight(route)) this.#wait(family, route, slot);
-    else this.#send(store, route, slot);
+  #admitTo(
+    keyClass: KeyClass,
+    update: RouteUpdate,
+    owner: Owner,
+    attrs: number,
+    session: number,
+    line: number,
+  ): AdmissionError | null {
+    const { family, prefix, prefixLength } = update;
+    const store = this.store(family);
+    let route = store.find(prefix, prefixLength, keyClass.id);
+    const known = route !== NO_ROUTE;
+    const refused = this.#checkClaim(family, store, route, owner, attrs);
+    if (refused !== null) {
+      if (keyClass.routes === 0) this.classes.drop(keyClass);
+      return refused;
+    }
+    if (!known) route = this.insert(keyClass, store, prefix, prefixLength);
+    owner.newer?.add(family, route);
+    this.admitAt(family, route, owner, attrs, session, line, known);
     return null;
   }
 
+  #checkClaim(family: Family, store: RouteStore, route: number, owner: Owner, attrs: number): AdmissionError | null {
+    if (route === NO_ROUTE) return checkClaim(owner, owner.routes, NO_ATTRS, attrs, false);
+    const own = this.claims.wantedBy(family, store, route, owner.id);
+    const isOfOthers = store.desired(route) !== NO_ATTRS && store.owner(route) !== NOBODY;
+    return checkClaim(owner, owner.routes, own, attrs, isOfOthers);
+  }
+
   /**
-   * Takes over a route that the kernel already holds from an earlier life of the daemon: `bytes` has a record of
-   * core/context/route_record.ts at `offset`. It belongs to nobody until a client claims it. False if it cannot be kept.
+   * As {@linkcode admit}, for a route that has its record: the owner wants it with `attrs`, or no longer with NO_ATTRS.
+   * `known`: it had one before this update.
    */
-  adopt(bytes: Uint8Array, view: DataView, offset: number): boolean {
-    const family = view.getUint8(offset + RECORD.FAMILY) as Family;
-    const prefixLength = view.getUint8(offset + RECORD.PREFIX_LENGTH);
-    const prefix = this.#adoptedPrefix;
-    const source = this.#adoptedSource;
-    for (let at = 0; at < 16; at++) {
-      prefix[at] = bytes[offset + RECORD.PREFIX + at]!;
-      source[at] = bytes[offset + RECORD.SOURCE + at]!;
-    }
-    const sourceLength = view.getUint8(offset + RECORD.SOURCE_LENGTH);
-    const table = view.getUint32(offset + RECORD.TABLE, true);
-    const keyClass = this.classes.intern(
-      family,
-      table,
-      view.getUint32(offset + RECORD.METRIC, true),
-      source,
-      sourceLength,
-    );
-    if (keyClass === undefined) return false;
+  admitAt(
+    family: Family,
+    route: number,
+    owner: Owner,
+    attrs: number,
+    session: number,
+    line: number,
+    known = true,
+  ): void {
     const store = this.store(family);
-    // Whoever asked in the meantime knows better.
-    if (store.find(prefix, prefixLength, keyClass.id) !== NO_ROUTE) return true;
-    const length = view.getUint32(offset + RECORD.ATTRS + ATTRS.LENGTH, true);
-    const attrs = this.attrs.internEncoded(bytes, offset + RECORD.ATTRS, length);
-    if (attrs === NO_ATTRS) return false;
-    const route = store.insert(prefix, prefixLength, keyClass.id);
-    this.classes.countIn(keyClass, prefixLength);
-    this.#setDesired(store, route, attrs);
-    this.#setProgrammed(store, route, attrs);
-    this.attrs.release(attrs);
-    store.setOutcome(route, RouteState.PROGRAMMED, 0, epochSeconds());
-    return true;
+    const key = routeKey(family, route);
+    for (const set of this.touched) set.add(family, route);
+    this.#claim(family, store, route, owner.id, attrs);
+    const slot = this.#dataplane.acquire();
+    this.#fill(slot, family, store, route);
+    const { contexts } = this.#dataplane;
+    contexts.setU32(slot, U32.OWNER, owner.id);
+    contexts.setU32(slot, U32.CLIENT_OP, attrs === NO_ATTRS ? UpdateOp.DELETE : UpdateOp.INSTALL);
+    contexts.setU32(slot, U32.SESSION, session);
+    contexts.setU32(slot, U32.LINE, line);
+    if (known) contexts.setFlag(slot, ContextFlag.KNOWN);
+    if (!store.isInFlight(route)) this.#dispatch(family, store, route, [slot]);
+    else {
+      const waiting = this.#waiting.get(key);
+      if (waiting === undefined) this.#waiting.set(key, [slot]);
+      else waiting.push(slot);
+    }
+  }
+
+  #claim(family: Family, store: RouteStore, route: number, owner: number, attrs: number): void {
+    const isWithdrawal = attrs === NO_ATTRS && store.owner(route) === owner;
+    const before = store.desired(route) === NO_ATTRS ? NOBODY : store.owner(route);
+    this.claims.set(family, store, route, owner, attrs);
+    const after = store.owner(route);
+    if (before !== NOBODY && before !== after) {
+      for (const observer of this.observers) observer.onSelection?.(family, route, before, after, attrs === NO_ATTRS);
+    }
+    // Only where others want it as well does the route outlive a withdrawal.
+    if (isWithdrawal && store.desired(route) !== NO_ATTRS) this.#withdrawn.add(routeKey(family, route));
   }
 
   /** Wakes the dataplane for what was admitted; call it at the end of a run of {@linkcode admit}. */
@@ -194,75 +184,294 @@ export class Rib {
     this.#dataplane.flush();
   }
 
-  #fill(slot: number, update: RouteUpdate, route: number, attrs: number, session: number, line: number): void {
+  #fill(slot: number, family: Family, store: RouteStore, route: number): void {
     const { contexts } = this.#dataplane;
     const { u8 } = contexts;
     const base = slot * CONTEXT_BYTES;
-    u8[base + U8.OP] = update.op === UpdateOp.DELETE ? ContextOp.ROUTE_DELETE : ContextOp.ROUTE_INSTALL;
-    u8[base + U8.FAMILY] = update.family;
-    u8[base + U8.PREFIX_LENGTH] = update.prefixLength;
-    u8[base + U8.SOURCE_LENGTH] = update.sourceLength;
-    for (let at = 0; at < 16; at++) u8[base + U8.PREFIX + at] = update.prefix[at]!;
-    if (update.sourceLength > 0) u8.set(update.source, base + U8.SOURCE);
-    contexts.setU32(slot, U32.TABLE, update.table);
-    contexts.setU32(slot, U32.METRIC, update.metric);
-    contexts.setU32(slot, U32.ATTRS, attrs);
+    const { table, metric, source, sourceLength } = this.keyClass(store, route);
+    u8[base + U8.FAMILY] = family;
+    u8[base + U8.PREFIX_LENGTH] = store.prefixLength(route);
+    u8[base + U8.SOURCE_LENGTH] = sourceLength;
+    store.address(route, u8, base + U8.PREFIX);
+    if (sourceLength > 0) u8.set(source, base + U8.SOURCE);
+    contexts.setU32(slot, U32.TABLE, table);
+    contexts.setU32(slot, U32.METRIC, metric);
     contexts.setU32(slot, U32.ENTRY, route);
-    contexts.setU32(slot, U32.SESSION, session);
-    contexts.setU32(slot, U32.LINE, line);
     contexts.setF64(slot, F64.ADMITTED_AT, now());
   }
 
-  #wait(family: number, route: number, slot: number): void {
-    const key = waitingKey(family, route);
+  /** What the kernel is to hold of a route; NO_ATTRS for nothing, and while what is wanted cannot be written. */
+  target(store: RouteStore, route: number): number {
+    const desired = store.desired(route);
+    // What was found in the kernel names an object by the kernel's number.
+    return store.owner(route) === NOBODY ? desired : this.resolve(store, route, desired);
+  }
+
+  /** What is written for a route that is wanted with `attrs`; NO_ATTRS where nothing can be. */
+  resolve(store: RouteStore, route: number, attrs: number): number {
+    if (attrs === NO_ATTRS || this.attrs.reader.nexthopGroup(attrs) === 0) return attrs;
+    return this.groups?.resolve(attrs, this.keyClass(store, route)) ?? NO_ATTRS;
+  }
+
+  /**
+   * Carries out the updates of a route that have come since the last write: one of them carries the write, if there is
+   * anything to write, and the others have their results now.
+   */
+  #dispatch(family: Family, store: RouteStore, route: number, slots: readonly number[]): void {
+    const { contexts } = this.#dataplane;
+    // Whoever answers a result with another update of this route has it wait its turn.
+    store.setInFlight(route, true);
+    const target = this.target(store, route);
+    const selected = store.owner(route);
+    let carrier = slots.length - 1;
+    if (store.desired(route) !== NO_ATTRS) {
+      const isOfSelected = (slot: number): boolean => contexts.getU32(slot, U32.OWNER) === selected;
+      const differs = !this.compare.isSame(target, store.programmed(route));
+      carrier = slots.findLastIndex(isOfSelected);
+      if (target === NO_ATTRS) {
+        // There is no such nexthop group yet.
+        carrier = -1;
+        this.#setOutcome(store, route, RouteState.WAITING, 0);
+      } else if (carrier === -1) {
+        if (differs) carrier = slots.length - 1;
+        else if (!this.#doubts.has(routeKey(family, route))) this.#confirm(family, store, route, target);
+      }
+    }
+    for (const [index, slot] of slots.entries()) {
+      if (index === carrier) continue;
+      const owner = contexts.getU32(slot, U32.OWNER);
+      const isReplaced = slots.some((later, at) => at > index && contexts.getU32(later, U32.OWNER) === owner);
+      if (owner !== selected) contexts.setU32(slot, U32.WINNER, selected);
+      contexts.setFlag(slot, ContextFlag.HELD);
+      this.#deliver(slot, isReplaced ? Outcome.SUPERSEDED : Outcome.RIB_PROGRAMMED);
+    }
+    if (carrier !== -1) this.#send(family, store, route, slots[carrier]!, target);
+    else this.#next(family, store, route);
+  }
+
+  /** The way of a route is free: what waits for it is carried out. */
+  #next(family: Family, store: RouteStore, route: number): void {
+    const key = routeKey(family, route);
     const waiting = this.#waiting.get(key);
-    if (waiting === undefined) this.#waiting.set(key, [slot]);
-    else waiting.push(slot);
+    if (waiting !== undefined) {
+      this.#waiting.delete(key);
+      this.#dispatch(family, store, route, waiting);
+      this.#dataplane.flush();
+      return;
+    }
+    store.setInFlight(route, false);
+    if (this.#again.delete(key)) this.reconciler.add(key);
+    else if (!this.#doubts.has(key)) this.forget(family, route);
   }
 
   /** Gives a context to the dataplane, together with what the kernel holds for its route. */
-  #send(store: RouteStore, route: number, slot: number): void {
+  #send(family: Family, store: RouteStore, route: number, slot: number, target: number): void {
     const { contexts } = this.#dataplane;
     const programmed = store.programmed(route);
+    const selected = store.owner(route);
+    if (target === NO_ATTRS) contexts.setU8(slot, U8.OP, ContextOp.ROUTE_DELETE);
+    else {
+      // What is in doubt and was never confirmed may be somebody else's: only a new route asks the kernel for that.
+      contexts.setU8(slot, U8.OP, programmed !== NO_ATTRS ? ContextOp.ROUTE_UPDATE : ContextOp.ROUTE_INSTALL);
+      this.attrs.acquire(target);
+      contexts.setU32(slot, U32.ATTRS, target);
+      if (selected !== contexts.getU32(slot, U32.OWNER)) contexts.setU32(slot, U32.WINNER, selected);
+      if (this.owners.get(selected)?.settings.takeOver) contexts.setFlag(slot, ContextFlag.TAKE_OVER);
+    }
     if (programmed !== NO_ATTRS) {
       this.attrs.acquire(programmed);
       contexts.setU32(slot, U32.OLD_ATTRS, programmed);
-      if (contexts.getU8(slot, U8.OP) === ContextOp.ROUTE_INSTALL) contexts.setU8(slot, U8.OP, ContextOp.ROUTE_UPDATE);
     }
+    for (const set of this.touched) set.add(family, route);
     store.setInFlight(route, true);
     this.#dataplane.enqueue(slot);
+  }
+
+  /** Has the kernel hold what is wanted of a route, if it does not or that is in doubt. Needs room in the dataplane. */
+  #bring(key: number): void {
+    const family = keyFamily(key);
+    const route = keyRoute(key);
+    const store = this.store(family);
+    if (!store.isUsed(route)) return;
+    if (store.isInFlight(route)) {
+      this.#again.add(key);
+      return;
+    }
+    const target = this.target(store, route);
+    const programmed = store.programmed(route);
+    const isWanted = store.desired(route) !== NO_ATTRS;
+    this.#seconds = epochSeconds();
+    if (isWanted && target === NO_ATTRS) return this.#setOutcome(store, route, RouteState.WAITING, 0);
+    if (!this.#doubts.has(key) && (target === programmed || this.compare.isSame(target, programmed))) {
+      if (isWanted) this.#confirm(family, store, route, target);
+      else this.forget(family, route);
+      return;
+    }
+    const slot = this.#dataplane.acquire();
+    this.#fill(slot, family, store, route);
+    this.#dataplane.contexts.setFlag(slot, ContextFlag.KNOWN);
+    this.#send(family, store, route, slot, target);
+  }
+
+  /** A route that was found in the kernel at the start is what the owner wants: it is the owner's, without a write. */
+  claimAdopted(family: Family, route: number, owner: Owner, attrs: number): void {
+    const store = this.store(family);
+    this.claims.set(family, store, route, owner.id, attrs);
+    this.setProgrammed(store, route, this.target(store, route));
+  }
+
+  /** The kernel holds what is selected already: nothing has to be written. */
+  #confirm(family: Family, store: RouteStore, route: number, target: number): void {
+    this.setProgrammed(store, route, target);
+    if (store.state(route) !== RouteState.PROGRAMMED) this.#setOutcome(store, route, RouteState.PROGRAMMED, 0);
+    this.#withdrawn.delete(routeKey(family, route));
+    this.claims.succeed(family, store, route, store.owner(route));
+  }
+
+  /** Tries a route again that the kernel has refused. */
+  retry(family: Family, route: number): void {
+    const store = this.store(family);
+    if (!store.isInFlight(route)) this.claims.forgive(family, store, route);
+    this.reconciler.add(routeKey(family, route));
+  }
+
+  /** The kernel may hold something else than what was confirmed: it is written anew. */
+  doubt(family: Family, route: number, delayMs = 0): void {
+    const key = routeKey(family, route);
+    this.#doubts.add(key);
+    this.reconciler.add(key, delayMs);
+  }
+
+  /** The kernel no longer holds a route of ours: it is written again, after `delayMs`. */
+  lose(family: Family, route: number, delayMs = 0): void {
+    const store = this.store(family);
+    this.setProgrammed(store, route, NO_ATTRS);
+    if (store.desired(route) === NO_ATTRS && !store.isInFlight(route)) {
+      this.forget(family, route);
+      return;
+    }
+    this.#seconds = epochSeconds();
+    if (!store.isInFlight(route)) this.#setOutcome(store, route, RouteState.QUEUED, 0);
+    this.reconciler.add(routeKey(family, route), delayMs);
+  }
+
+  /** Nobody wants what was found in the kernel at the start: it is taken away. */
+  sweep(family: Family, route: number): void {
+    this.claims.set(family, this.store(family), route, NOBODY, NO_ATTRS);
+    this.reconciler.add(routeKey(family, route));
+  }
+
+  /** Nobody wants the route any more, whoever did: it is taken away. */
+  withdraw(family: Family, route: number): void {
+    const store = this.store(family);
+    for (const { owner } of this.claims.list(family, store, route)) {
+      this.claims.set(family, store, route, owner, NO_ATTRS);
+    }
+    this.reconciler.add(routeKey(family, route));
   }
 
   /** Takes finished contexts from the dataplane. */
   settle(slots: Uint32Array, count: number): void {
     const time = now();
+    this.settledAt = time;
     this.#seconds = epochSeconds();
-    for (let index = 0; index < count; index++) this.#settleOne(slots[index]!, time);
+    for (let index = 0; index < count; index++) {
+      const slot = slots[index]!;
+      if (this.#dataplane.contexts.getU8(slot, U8.OP) >= ContextOp.NEXTHOP_INSTALL) this.groups?.settle(slot);
+      else this.#settleOne(slot, time);
+    }
   }
 
   #settleOne(slot: number, time: number): void {
     const { contexts } = this.#dataplane;
-    const family = contexts.getU8(slot, U8.FAMILY);
-    const store = this.store(family);
+    const family = contexts.getU8(slot, U8.FAMILY) as Family;
     const route = contexts.getU32(slot, U32.ENTRY);
-    const outcome = this.#outcome(slot);
+    const store = this.store(family);
+    for (const set of this.touched) set.add(family, route);
     this.#observe(slot, time);
-    if (contexts.getU8(slot, U8.OP) === ContextOp.ROUTE_DELETE) this.#recordDelete(store, route, slot, outcome);
-    else this.#recordInstall(store, route, slot, outcome);
-    // The route stays in flight while results are told: whoever answers one with another update has it wait its turn.
+    const outcome = this.#record(family, store, route, slot);
+    if (outcome === null) return;
+    // The route stays in flight while results are told, as in #dispatch.
     this.#deliver(slot, outcome);
-    const key = waitingKey(family, route);
-    const waiting = this.#waiting.get(key);
-    if (waiting !== undefined) {
-      this.#waiting.delete(key);
-      const latest = waiting.pop()!;
-      for (const superseded of waiting) this.#deliver(superseded, Outcome.SUPERSEDED);
-      this.#send(store, route, latest);
-      this.#dataplane.flush();
-      return;
+    this.#next(family, store, route);
+  }
+
+  /** Notes what became of a write. The outcome for whoever asked; null if the context is on its way again. */
+  #record(family: Family, store: RouteStore, route: number, slot: number): Outcome | null {
+    const { contexts } = this.#dataplane;
+    const key = routeKey(family, route);
+    const isDelete = contexts.getU8(slot, U8.OP) === ContextOp.ROUTE_DELETE;
+    const outcome = this.#outcome(slot);
+    if (outcome === Outcome.FIB_FAILED) {
+      if (isInDoubt(contexts, slot)) this.doubt(family, route, DOUBT_DELAY_MS);
+      return this.#recordFailure(family, store, route, slot, isDelete);
     }
-    store.setInFlight(route, false);
-    if (store.desired(route) === NO_ATTRS && store.programmed(route) === NO_ATTRS) this.#forget(store, route);
+    if (outcome === Outcome.SKIPPED) this.#setOutcome(store, route, RouteState.SKIPPED, 0);
+    else {
+      this.#doubts.delete(key);
+      this.#withdrawn.delete(key);
+      this.setProgrammed(store, route, isDelete ? NO_ATTRS : contexts.getU32(slot, U32.ATTRS));
+      if (!isDelete) this.#recordSuccess(family, store, route, slot);
+    }
+    const isSecond = contexts.getU32(slot, U32.FAILURE) !== 0;
+    if (isSecond && !isAskedDelete(contexts, slot)) return this.#tellFirstFailure(store, route, slot);
+    // Another owner's route was written: this one is held behind it.
+    const isOfAnother = !isDelete && contexts.getU32(slot, U32.WINNER) !== 0;
+    const isHeld = isOfAnother && contexts.getU32(slot, U32.CLIENT_OP) === UpdateOp.INSTALL;
+    return isHeld ? Outcome.RIB_PROGRAMMED : outcome;
+  }
+
+  #recordSuccess(family: Family, store: RouteStore, route: number, slot: number): void {
+    const { contexts } = this.#dataplane;
+    this.#setOutcome(store, route, RouteState.PROGRAMMED, 0);
+    const written = contexts.getU32(slot, U32.WINNER) || contexts.getU32(slot, U32.OWNER);
+    if (this.claims.succeed(family, store, route, written)) this.reconciler.add(routeKey(family, route));
+  }
+
+  #recordFailure(family: Family, store: RouteStore, route: number, slot: number, isDelete: boolean): Outcome | null {
+    const { contexts } = this.#dataplane;
+    const key = routeKey(family, route);
+    const failure = this.#internFailure(slot);
+    this.#setOutcome(store, route, RouteState.FAILED, failure);
+    const asker = contexts.getU32(slot, U32.OWNER);
+    const written = contexts.getU32(slot, U32.WINNER) || asker;
+    // With updates waiting, what is wanted has changed since; they are tried as they are.
+    if (!this.#waiting.has(key) && !isDelete) {
+      if (this.claims.fail(family, store, route, written, failure)) this.reconciler.add(key);
+      else if (this.#withdrawn.has(key) && store.programmed(route) !== NO_ATTRS) {
+        this.#takeAway(store, route, slot, failure);
+        return null;
+      }
+    }
+    const isHeld = written !== asker && contexts.getU32(slot, U32.CLIENT_OP) === UpdateOp.INSTALL;
+    return isHeld ? Outcome.RIB_PROGRAMMED : Outcome.FIB_FAILED;
+  }
+
+  /**
+   * What should have replaced a route that its owner has withdrawn was refused: the same context takes the route away,
+   * so that whoever asked hears how that ended.
+   */
+  #takeAway(store: RouteStore, route: number, slot: number, failure: number): void {
+    const { contexts } = this.#dataplane;
+    const attrs = contexts.getU32(slot, U32.ATTRS);
+    if (attrs !== NO_ATTRS) this.attrs.release(attrs);
+    contexts.setU32(slot, U32.ATTRS, NO_ATTRS);
+    contexts.setU8(slot, U8.OP, ContextOp.ROUTE_DELETE);
+    contexts.setU32(slot, U32.FAILURE, failure);
+    contexts.setFlag(slot, ContextFlag.KNOWN);
+    store.setInFlight(route, true);
+    this.#dataplane.enqueueAgain(slot);
+    this.#dataplane.flush();
+  }
+
+  #tellFirstFailure(store: RouteStore, route: number, slot: number): Outcome {
+    const { contexts } = this.#dataplane;
+    const id = contexts.getU32(slot, U32.FAILURE);
+    const { error, text, provider } = this.failures.get(id);
+    contexts.fail(slot, error, text);
+    contexts.setU8(slot, U8.PROVIDER, provider);
+    this.#setOutcome(store, route, RouteState.FAILED, id);
+    return Outcome.FIB_FAILED;
   }
 
   #outcome(slot: number): Outcome {
@@ -275,24 +484,6 @@ export class Rib {
     return Outcome.FIB_FAILED;
   }
 
-  #recordInstall(store: RouteStore, route: number, slot: number, outcome: Outcome): void {
-    const { contexts } = this.#dataplane;
-    if (outcome === Outcome.FIB_PROGRAMMED) {
-      this.#setProgrammed(store, route, contexts.getU32(slot, U32.ATTRS));
-      store.setOutcome(route, RouteState.PROGRAMMED, 0, this.#seconds);
-    } else if (outcome === Outcome.SKIPPED) {
-      store.setOutcome(route, RouteState.SKIPPED, 0, this.#seconds);
-    } else {
-      store.setOutcome(route, RouteState.FAILED, this.#internFailure(slot), this.#seconds);
-    }
-  }
-
-  #recordDelete(store: RouteStore, route: number, slot: number, outcome: Outcome): void {
-    if (outcome === Outcome.FIB_PROGRAMMED) this.#setProgrammed(store, route, NO_ATTRS);
-    else if (outcome === Outcome.SKIPPED) store.setOutcome(route, RouteState.SKIPPED, 0, this.#seconds);
-    else store.setOutcome(route, RouteState.FAILED, this.#internFailure(slot), this.#seconds);
-  }
-
   #internFailure(slot: number): number {
     const { contexts } = this.#dataplane;
     const error = contexts.getU32(slot, U32.ERROR);
@@ -302,9 +493,10 @@ export class Rib {
   /** Tells who asked, and gives the context back with what it refers to. */
   #deliver(slot: number, outcome: Outcome): void {
     const { contexts } = this.#dataplane;
-    this.results[outcome] += 1;
-    this.#sessions.get(contexts.getU32(slot, U32.SESSION))?.onResult(slot, outcome, contexts);
-    this.onOutcome?.(slot, outcome, contexts);
+    const session = contexts.getU32(slot, U32.SESSION);
+    if (contexts.getU32(slot, U32.OWNER) !== NOBODY) this.results[outcome] += 1;
+    this.#sessions.get(session)?.onResult(slot, outcome, contexts);
+    for (const observer of this.observers) observer.onOutcome(slot, outcome, contexts);
     const attrs = contexts.getU32(slot, U32.ATTRS);
     const oldAttrs = contexts.getU32(slot, U32.OLD_ATTRS);
     if (attrs !== NO_ATTRS) this.attrs.release(attrs);
@@ -312,27 +504,16 @@ export class Rib {
     this.#dataplane.release(slot);
   }
 
-  #setDesired(store: RouteStore, route: number, attrs: number): void {
-    const before = store.desired(route);
-    if (attrs !== NO_ATTRS) this.attrs.acquire(attrs);
-    if (before !== NO_ATTRS) this.attrs.release(before);
-    store.setDesired(route, attrs);
+  #setOutcome(store: RouteStore, route: number, state: RouteState, failure: number): void {
+    this.setOutcome(store, route, state, failure, this.#seconds);
   }
 
-  #setProgrammed(store: RouteStore, route: number, attrs: number): void {
-    const before = store.programmed(route);
-    if (attrs !== NO_ATTRS) this.attrs.acquire(attrs);
-    if (before !== NO_ATTRS) this.attrs.release(before);
-    store.setProgrammed(route, attrs);
-  }
-
-  #forget(store: RouteStore, route: number): void {
-    this.classes.countOut(this.keyClass(store, route), store.prefixLength(route));
-    store.remove(route);
-  }
-
-  keyClass(store: RouteStore, route: number): KeyClass {
-    return this.classes.get(store.keyClass(route));
+  override forget(family: Family, route: number): boolean {
+    if (!super.forget(family, route)) return false;
+    const key = routeKey(family, route);
+    this.#withdrawn.delete(key);
+    this.#doubts.delete(key);
+    return true;
   }
 
   #observe(slot: number, time: number): void {
@@ -350,10 +531,16 @@ export class Rib {
   }
 }
 
-function waitingKey(family: number, route: number): number {
-  return route * 2 + (family === Family.IPV6 ? 1 : 0);
+/** Pause before a route is written again of which it is not known what became of it. */
+const DOUBT_DELAY_MS = 1000;
+
+/** The kernel may have done it, or not. */
+function isInDoubt(contexts: Contexts, slot: number): boolean {
+  const error = contexts.getU32(slot, U32.ERROR);
+  const isUnknown = error === DplaneError.NO_ANSWER || error === DplaneError.THREAD_DIED;
+  return isUnknown || contexts.hasFlag(slot, ContextFlag.UNDO_FAILED);
 }
 
-function epochSeconds(): number {
-  return Math.floor(Date.now() / 1000);
+function isAskedDelete(contexts: Contexts, slot: number): boolean {
+  return contexts.getU32(slot, U32.CLIENT_OP) === UpdateOp.DELETE;
 }

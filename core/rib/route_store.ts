@@ -10,8 +10,8 @@ import { assert } from "../assert.ts";
 /** The number that no route has. */
 export const NO_ROUTE = 0;
 
-/** What is known of a route's outcome. */
-export const RouteState = { QUEUED: 1, PROGRAMMED: 2, FAILED: 3, SKIPPED: 4 } as const;
+/** What is known of a route's outcome; WAITING: there is nothing yet that could be written. */
+export const RouteState = { QUEUED: 1, PROGRAMMED: 2, FAILED: 3, SKIPPED: 4, WAITING: 5 } as const;
 export type RouteState = (typeof RouteState)[keyof typeof RouteState];
 
 /** Fields of a record by word, after the address. */
@@ -123,16 +123,17 @@ export class RouteStore {
     return this.#chunk(route)[this.#field(route) + STATUS] !== 0;
   }
 
-  /** Writes the route's address into `into`, in network order. */
-  address(route: number, into: Uint8Array): void {
+  /** Writes the route's address into `into` at `offset`, in network order. */
+  address(route: number, into: Uint8Array, offset = 0): void {
     const chunk = this.#chunk(route);
     const base = this.#base(route);
     for (let word = 0; word < this.addressWords; word++) {
       const value = chunk[base + word]!;
-      into[word * 4] = value;
-      into[word * 4 + 1] = value >>> 8;
-      into[word * 4 + 2] = value >>> 16;
-      into[word * 4 + 3] = value >>> 24;
+      const at = offset + word * 4;
+      into[at] = value;
+      into[at + 1] = value >>> 8;
+      into[at + 2] = value >>> 16;
+      into[at + 3] = value >>> 24;
     }
   }
 

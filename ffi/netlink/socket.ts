@@ -43,6 +43,8 @@ export const RECEIVE_TRUNCATED = -ERRNO.EMSGSIZE;
 /** `struct sockaddr_nl { __kernel_sa_family_t nl_family; unsigned short nl_pad; __u32 nl_pid; __u32 nl_groups; }` */
 const SOCKADDR_NL_BYTES = 12;
 const NL_PID_OFFSET = 4;
+/** `struct pollfd { int fd; short events; short revents; }` */
+const POLLFD_BYTES = 8;
 /** `struct sock_fprog { unsigned short len; struct sock_filter *filter; }` with 64-bit pointers. */
 const SOCK_FPROG_BYTES = 16;
 
@@ -91,8 +93,7 @@ export class NetlinkSocket {
   readonly #address = new Uint8Array(SOCKADDR_NL_BYTES);
   readonly #addressView = new DataView(this.#address.buffer);
   readonly #length = new Uint8Array(4);
-  /** `struct pollfd { int fd; short events; short revents; }` */
-  readonly #pollfd = new Uint8Array(8);
+  readonly #pollfd = new Uint8Array(POLLFD_BYTES);
 
   /** Use {@linkcode openNetlinkSocket}, which knows about namespaces. */
   constructor(libc: Libc, options: NetlinkSocketOptions) {
@@ -159,6 +160,11 @@ export class NetlinkSocket {
   poll(timeoutMs: number): boolean {
     // An overrun shows as POLLERR: any event means that receive has something.
     return this.#libc.poll(this.#pollfd, 1, timeoutMs) > 0;
+  }
+
+  /** Copies the socket's `struct pollfd` to where {@linkcode pollSockets} wants it. */
+  putPollfd(into: Uint8Array, index: number): void {
+    into.set(this.#pollfd, index * POLLFD_BYTES);
   }
 
   /**
@@ -241,6 +247,18 @@ export class NetlinkSocket {
     }
     return new DataView(value.buffer).getInt32(0, true);
   }
+}
+
+/** Memory for {@linkcode pollSockets}, good for as long as the sockets are open. */
+export function createPollfds(sockets: readonly NetlinkSocket[]): Uint8Array {
+  const pollfds = new Uint8Array(sockets.length * POLLFD_BYTES);
+  for (const [index, socket] of sockets.entries()) socket.putPollfd(pollfds, index);
+  return pollfds;
+}
+
+/** Waits as {@linkcode NetlinkSocket.poll} does, until any of several sockets has something. */
+export function pollSockets(libc: Libc, pollfds: Uint8Array, timeoutMs: number): boolean {
+  return libc.poll(pollfds, pollfds.length / POLLFD_BYTES, timeoutMs) > 0;
 }
 
 /** A C `int` in memory, as socket options take it. */

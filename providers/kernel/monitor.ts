@@ -1,24 +1,34 @@
 /**
- * Listens to the kernel: links and addresses always, routes of others while somebody wants to hear of them. Has a thread
- * of its own, because waiting on a socket blocks it. At the start it also reads what the kernel holds: the links, and
- * the routes that an earlier life of the daemon has left.
+ * Listens to the kernel: to links and addresses, and to routes and nexthop objects that others change; and reads on
+ * request what the kernel holds of ours. Has a thread of its own, because waiting on a socket blocks it.
  */
 import { now } from "../../core/clock.ts";
 import { createRecordLog, type Log } from "../../core/log.ts";
-import type { FromMonitor, KernelChange, MonitorStart } from "../../core/model/kernel_event.ts";
-import type { Link } from "../../core/model/link_table.ts";
-import { formatPrefix } from "../../core/model/prefix.ts";
+import {
+  FIRST_READING,
+  type FromMonitor,
+  type KernelChange,
+  type MonitorStart,
+  READING_REQUEST,
+  type ReadingIsComplete,
+} from "../../core/model/kernel_event.ts";
 import { Family } from "../../core/model/route.ts";
 import { errnoName } from "../../ffi/libc/errno.ts";
 import type { Libc } from "../../ffi/libc/symbols.ts";
-import { createAddressMessage, decodeAddress, ownAddress } from "../../ffi/netlink/address.ts";
 import * as c from "../../ffi/netlink/constants.ts";
-import { dump } from "../../ffi/netlink/dump.ts";
-import { createLinkMessage, decodeLink, encodeLink, type LinkMessage } from "../../ffi/netlink/link.ts";
-import { align4, messageLength, messageType } from "../../ffi/netlink/message.ts";
-import { createRouteMessage } from "../../ffi/netlink/route.ts";
-import { decodeRoute } from "../../ffi/netlink/route_decode.ts";
-import { type NetlinkSocket, openNetlinkSocket, RECEIVE_OVERRUN, RECEIVE_TRUNCATED } from "../../ffi/netlink/socket.ts";
+import type { DumpResult } from "../../ffi/netlink/dump.ts";
+import { align4, messageLength } from "../../ffi/netlink/message.ts";
+import {
+  createPollfds,
+  type NetlinkSocket,
+  openNetlinkSocket,
+  pollSockets,
+  RECEIVE_OVERRUN,
+  RECEIVE_TRUNCATED,
+} from "../../ffi/netlink/socket.ts";
+import { ChangeDecoder } from "./changes.ts";
+import { readLinks } from "./read_links.ts";
+import { readNexthops } from "./read_nexthops.ts";
 import { readRoutes } from "./read_routes.ts";
 
 const BUFFER_BYTES = 64 << 10;
@@ -26,10 +36,17 @@ const LISTEN_BUFFER_BYTES = 8 << 20;
 const DUMP_BUFFER_BYTES = 1 << 20;
 /** Chunks of routes that may wait for the main thread, 256 KB each: it takes them slower than the kernel gives them. */
 const CHUNKS_AHEAD_MAX = 8;
-/** How long a wait for notifications lasts before the thread looks whether it is to stop. */
-const POLL_MS = 20;
-const IFF_UP = 0x1;
-const IFF_LOWER_UP = 0x10000;
+/** How long a wait for notifications lasts before the thread looks whether it is to stop or to read. */
+const POLL_MS = 50;
+/** So many notifications of one socket are taken before the other gets its turn, and told in one message. */
+const CHANGES_MAX = 512;
+/** Port ids that the kernel provider has had, latest last. What it asked for under an old one may still be on its way. */
+const OWN_PORT_IDS_MAX = 16;
+/**
+ * How often a reading of IPv6 routes starts over because the table changed. At the start nothing of ours changes; later
+ * a client may be writing all the time, and then the next reading has a better chance than one more try.
+ */
+const LATER_RESTARTS_MAX = 2;
 
 /** Runs the monitor role until it is told to stop. Throws if the kernel cannot be listened to. */
 export function runMonitor(
@@ -47,14 +64,21 @@ class Monitor {
   readonly #log: Log;
   readonly #links: NetlinkSocket;
   /** Apart from the links, whose notifications a flood of routes must not push out. */
-  #routes: NetlinkSocket | null = null;
-  #filteredPortId = 0;
+  readonly #routes: NetlinkSocket;
+  readonly #pollfds: Uint8Array;
+  readonly #decoder: ChangeDecoder;
+  readonly #heartbeat: Float64Array;
+  readonly #portIdCell: Int32Array;
+  readonly #ownPortIds: number[] = [];
   readonly #buffer = new Uint8Array(BUFFER_BYTES);
   readonly #view = new DataView(this.#buffer.buffer);
-  readonly #link = createLinkMessage();
-  readonly #address = createAddressMessage();
-  readonly #route = createRouteMessage();
+  /** What was heard and not told yet. */
+  #changes: KernelChange[] = [];
+  #areLinksLost = false;
+  /** The main thread knows that notifications were lost, and has not asked for a reading since. */
+  #isOverrunTold = false;
   #sequence = 1;
+  /** Chunks of routes handed on so far. */
   #chunks = 0;
 
   constructor(start: MonitorStart, libc: Libc, post: (message: FromMonitor, transfer?: ArrayBuffer[]) => void) {
@@ -62,193 +86,188 @@ class Monitor {
     this.#libc = libc;
     this.#post = post;
     this.#log = createRecordLog("monitor", (record) => post({ type: "log", record }));
-    this.#links = this.#listen([c.RTNLGRP_LINK, c.RTNLGRP_IPV4_IFADDR, c.RTNLGRP_IPV6_IFADDR]);
+    this.#heartbeat = new Float64Array(start.heartbeat);
+    this.#portIdCell = new Int32Array(start.portIdCell);
+    const wantRoutes = new Int32Array(start.wantRoutes);
+    this.#decoder = new ChangeDecoder({
+      protocol: start.protocol,
+      isOwnPort: (portId) => portId !== 0 && (portId === this.#currentPortId() || this.#ownPortIds.includes(portId)),
+      wantsAllRoutes: () => Atomics.load(wantRoutes, 0) !== 0,
+    });
+    this.#links = this.#listen([c.RTNLGRP_LINK, c.RTNLGRP_IPV4_IFADDR, c.RTNLGRP_IPV6_IFADDR], LISTEN_BUFFER_BYTES);
+    const groups = [c.RTNLGRP_IPV4_ROUTE, c.RTNLGRP_IPV6_ROUTE, c.RTNLGRP_NEXTHOP];
+    this.#routes = this.#listen(groups, LISTEN_BUFFER_BYTES);
+    this.#pollfds = createPollfds([this.#links, this.#routes]);
   }
 
   run(): void {
     const stop = new Int32Array(this.#start.stop);
-    const wantRoutes = new Int32Array(this.#start.wantRoutes);
     // Listening began before this look, so a change in between is seen twice rather than never.
-    this.#readLinks();
-    this.#adoptRoutes();
-    const heartbeat = new Float64Array(this.#start.heartbeat);
+    const errno = this.#readLinks();
+    if (errno !== 0) throw new Error(`Cannot read the links of the kernel: ${errnoName(errno)}`);
+    this.#read(FIRST_READING, 0);
+    let done = FIRST_READING;
     while (Atomics.load(stop, 0) === 0) {
-      heartbeat[0] = now();
-      this.#watchRoutes(Atomics.load(wantRoutes, 0) !== 0);
-      if (this.#links.poll(this.#routes === null ? POLL_MS : 0)) this.#drain(this.#links);
-      if (this.#routes?.poll(POLL_MS)) this.#drain(this.#routes);
+      pollSockets(this.#libc, this.#pollfds, POLL_MS);
+      this.#hear();
+      const { number, ifindex } = this.#request();
+      if (number === done) continue;
+      this.#read(number, ifindex);
+      done = number;
     }
     this.#links.close();
-    this.#routes?.close();
+    this.#routes.close();
   }
 
-  #listen(groups: number[]): NetlinkSocket {
-    return openNetlinkSocket(this.#libc, {
-      netns: this.#start.netns,
-      groups,
-      receiveBufferBytes: LISTEN_BUFFER_BYTES,
-    });
+  #listen(groups: number[], receiveBufferBytes: number): NetlinkSocket {
+    return openNetlinkSocket(this.#libc, { netns: this.#start.netns, groups, receiveBufferBytes });
   }
 
-  /** Opens or closes the ear for routes, and keeps our own changes out of it. */
-  #watchRoutes(wanted: boolean): void {
-    if (wanted && this.#routes === null) {
-      this.#routes = this.#listen([c.RTNLGRP_IPV4_ROUTE, c.RTNLGRP_IPV6_ROUTE]);
-      this.#filteredPortId = 0;
-    } else if (!wanted && this.#routes !== null) {
-      this.#routes.close();
-      this.#routes = null;
+  /** The reading that was last asked for. */
+  #request(): { number: number; ifindex: number } {
+    const words = new Int32Array(this.#start.request);
+    for (;;) {
+      const number = Atomics.load(words, READING_REQUEST.NUMBER);
+      const ifindex = Atomics.load(words, READING_REQUEST.IFINDEX);
+      if (Atomics.load(words, READING_REQUEST.NUMBER) === number) return { number, ifindex };
     }
-    const portId = this.#ownPortId();
-    if (this.#routes === null || portId === this.#filteredPortId || portId === 0) return;
-    this.#routes.setEchoFilter([portId]);
-    this.#filteredPortId = portId;
   }
 
   /** Port id of the kernel provider's socket; 0 before it has one. */
-  #ownPortId(): number {
-    return Atomics.load(new Int32Array(this.#start.portIdCell), 0) >>> 0;
+  #currentPortId(): number {
+    return Atomics.load(this.#portIdCell, 0) >>> 0;
   }
 
-  /** Reads what waits in a socket, at most for a while, so that the other one gets its turn. */
+  /** Tells what waits in both sockets, at most for a while. */
+  #hear(): void {
+    this.#heartbeat[0] = now();
+    this.#filterEchoes();
+    this.#drain(this.#links);
+    this.#drain(this.#routes);
+    if (this.#areLinksLost) this.#areLinksLost = this.#readLinks() !== 0;
+  }
+
+  /** Has the kernel keep the provider's changes out of the socket, where they would take the room of others'. */
+  #filterEchoes(): void {
+    const portId = this.#currentPortId();
+    if (portId === 0 || portId === this.#ownPortIds.at(-1)) return;
+    this.#ownPortIds.push(portId);
+    if (this.#ownPortIds.length > OWN_PORT_IDS_MAX) this.#ownPortIds.shift();
+    this.#routes.setEchoFilter(this.#ownPortIds);
+  }
+
   #drain(socket: NetlinkSocket): void {
-    for (let turn = 0; turn < 64; turn++) {
+    for (let turn = 0; turn < CHANGES_MAX; turn++) {
       const bytes = socket.receive(this.#buffer);
-      if (bytes === 0) return;
+      if (bytes === 0) break;
       if (bytes === RECEIVE_OVERRUN || bytes === RECEIVE_TRUNCATED) {
-        this.#log.warn("Notifications of the kernel were lost; reading anew", { reason: errnoName(-bytes) });
-        if (socket === this.#links) this.#readLinks();
+        if (socket === this.#links) this.#areLinksLost = true;
+        this.#tellOverrun(errnoName(-bytes));
         continue;
       }
       if (bytes < 0) throw new Error(`Cannot read notifications of the kernel: ${errnoName(-bytes)}`);
-      let length = 0;
-      for (let offset = 0; offset < bytes; offset += align4(length)) {
+      for (let offset = 0, length = 0; offset < bytes; offset += align4(length)) {
         length = messageLength(this.#view, offset, bytes);
         if (length === 0) break;
-        const change = this.#decode(offset, length);
-        if (change !== null) this.#post({ type: "change", change });
+        const change = this.#decoder.decode(this.#view, offset, length);
+        if (change !== null) this.#changes.push(change);
       }
     }
+    this.#tellChanges();
   }
 
-  #decode(offset: number, length: number): KernelChange | null {
-    const type = messageType(this.#view, offset);
-    switch (type) {
-      case c.RTM_NEWLINK:
-      case c.RTM_DELLINK: {
-        const message = decodeLink(this.#view, offset, length, this.#link);
-        // A port that leaves its bridge is "deleted" in family AF_BRIDGE; the interface itself stays.
-        if (message === null || message.family !== 0) return null;
-        return { kind: "link", action: type === c.RTM_NEWLINK ? "new" : "delete", link: toLink(message) };
-      }
-      case c.RTM_NEWADDR:
-      case c.RTM_DELADDR: {
-        const message = decodeAddress(this.#view, offset, length, this.#address);
-        if (message === null) return null;
-        const address = formatPrefix(message.family as Family, ownAddress(message), 0, message.prefixLength);
-        return {
-          kind: "address",
-          action: type === c.RTM_NEWADDR ? "new" : "delete",
-          ifindex: message.ifindex,
-          address,
-        };
-      }
-      case c.RTM_NEWROUTE:
-      case c.RTM_DELROUTE: {
-        const message = decodeRoute(this.#view, offset, length, this.#route);
-        if (message === null || (message.family !== Family.IPV4 && message.family !== Family.IPV6)) return null;
-        // A provider that has just started anew is not in the filter yet.
-        if (message.portId !== 0 && message.portId === this.#ownPortId()) return null;
-        return {
-          kind: "route",
-          action: type === c.RTM_NEWROUTE ? "new" : "delete",
-          prefix: formatPrefix(message.family, message.destination, 0, message.prefixLength),
-          table: message.table,
-          metric: message.metric ?? 0,
-          protocol: message.protocol,
-          portId: message.portId,
-        };
-      }
-      default:
-        return null;
-    }
+  #tellChanges(): void {
+    if (this.#changes.length === 0) return;
+    this.#post({ type: "changes", changes: this.#changes });
+    this.#changes = [];
   }
 
-  #readLinks(): void {
+  #tellOverrun(reason: string): void {
+    if (this.#isOverrunTold) return;
+    this.#isOverrunTold = true;
+    this.#log.warn("Notifications of the kernel were lost; what it holds is read anew", { reason });
+    this.#post({ type: "overrun" });
+  }
+
+  /** Tells of all interfaces; returns 0, or why they could not be read. */
+  #readLinks(): number {
+    // The answer knows better than what was heard before it.
+    let bytes: number;
+    do bytes = this.#links.receive(this.#buffer);
+    while (bytes > 0 || bytes === RECEIVE_OVERRUN || bytes === RECEIVE_TRUNCATED);
     const socket = openNetlinkSocket(this.#libc, { netns: this.#start.netns, receiveBufferBytes: DUMP_BUFFER_BYTES });
-    let links: Link[] = [];
-    const request = createLinkMessage();
-    request.type = c.RTM_GETLINK;
-    request.flags = c.NLM_F_REQUEST | c.NLM_F_DUMP;
-    request.sequence = this.#sequence++;
-    const bytes = new Uint8Array(64);
-    const length = encodeLink(new DataView(bytes.buffer), 0, request);
-    const { errno } = dump(socket, bytes.subarray(0, length), {
-      onMessage: (view, offset, size) => {
-        const message = decodeLink(view, offset, size, this.#link);
-        if (message !== null && message.type === c.RTM_NEWLINK) links.push(toLink(message));
-      },
-      onRestart: () => {
-        links = [];
-      },
-    });
+    const { dump, links } = readLinks(socket, this.#sequence);
     socket.close();
-    if (errno !== 0) throw new Error(`Cannot read the links of the kernel: ${errnoName(errno)}`);
-    this.#post({ type: "links", links });
+    this.#sequence += dump.restarts + 1;
+    if (dump.errno === 0) this.#post({ type: "links", links });
+    return dump.errno;
   }
 
-  #adoptRoutes(): void {
+  /** Reads what the kernel holds of our protocol. */
+  #read(reading: number, ifindex: number): void {
+    // What is lost from now on may be missing in what is read.
+    this.#isOverrunTold = false;
     const { netns, protocol } = this.#start;
     const socket = openNetlinkSocket(this.#libc, { netns, strictCheck: true, receiveBufferBytes: DUMP_BUFFER_BYTES });
-    let routes = 0;
-    let unreadable = 0;
-    for (const [family, group] of [
-      [Family.IPV4, c.RTNLGRP_IPV4_ROUTE],
-      [Family.IPV6, c.RTNLGRP_IPV6_ROUTE],
-    ] as const) {
-      const witness = this.#listen([group]);
-      const result = readRoutes(socket, witness, family, protocol, this.#sequence, (records, count) =>
-        this.#postRoutes(records, count),
-      );
-      this.#sequence += result.dump.restarts + 2;
-      witness.close();
-      if (result.dump.errno !== 0) {
-        const reason = errnoName(result.dump.errno);
-        this.#log.error("Routes of an earlier life of the daemon could not be read", { family, reason });
-      }
-      routes += result.routes;
-      unreadable += result.unreadable;
-    }
+    const { dump, objects } = readNexthops(socket, protocol, this.#sequence);
+    this.#sequence += dump.restarts + 1;
+    this.#post({ type: "nexthops", reading, objects });
+    const ipv4 = this.#readRoutes(socket, reading, ifindex, Family.IPV4);
+    const ipv6 = this.#readRoutes(socket, reading, ifindex, Family.IPV6);
     socket.close();
-    this.#post({ type: "synced", routes, unreadable });
+    const complete: ReadingIsComplete = {
+      ipv4: isComplete(ipv4.dump),
+      ipv6: isComplete(ipv6.dump),
+      nexthops: isComplete(dump),
+    };
+    this.#complainOf("nexthop objects", dump);
+    this.#complainOf("IPv4 routes", ipv4.dump);
+    this.#complainOf("IPv6 routes", ipv6.dump);
+    const routes = ipv4.routes + ipv6.routes;
+    this.#post({ type: "read", reading, routes, unreadable: ipv4.unreadable + ipv6.unreadable, complete });
+  }
+
+  #readRoutes(socket: NetlinkSocket, reading: number, ifindex: number, family: Family) {
+    // A dump of IPv4 routes goes on by key and misses nothing that is there all the time (ffi/netlink/dump.ts).
+    const witness = family === Family.IPV6 ? this.#listen([c.RTNLGRP_IPV6_ROUTE], BUFFER_BYTES) : undefined;
+    const options = {
+      ...(witness === undefined ? {} : { witness }),
+      ...(reading === FIRST_READING ? {} : { restartsMax: LATER_RESTARTS_MAX }),
+    };
+    const sequence = this.#sequence;
+    const result = readRoutes(
+      socket,
+      { family, protocol: this.#start.protocol, ifindex, sequence, options },
+      {
+        onChunk: (records, count) => this.#postRoutes(reading, records, count),
+        onRestart: () => this.#post({ type: "restarted", reading, family }),
+        onProgress: () => this.#hear(),
+      },
+    );
+    this.#sequence += result.dump.restarts + 2;
+    witness?.close();
+    return result;
   }
 
   /** Hands on a chunk of routes, and waits for the main thread where too many of them lie before it. */
-  #postRoutes(records: ArrayBuffer, count: number): void {
-    this.#post({ type: "routes", records, count }, [records]);
+  #postRoutes(reading: number, records: ArrayBuffer, count: number): void {
+    this.#post({ type: "routes", reading, records, count }, [records]);
     this.#chunks += 1;
     const stop = new Int32Array(this.#start.stop);
     const takenCell = new Int32Array(this.#start.taken);
-    const heartbeat = new Float64Array(this.#start.heartbeat);
     for (;;) {
       const taken = Atomics.load(takenCell, 0);
       if (this.#chunks - taken <= CHUNKS_AHEAD_MAX || Atomics.load(stop, 0) !== 0) return;
-      heartbeat[0] = now();
+      this.#heartbeat[0] = now();
       Atomics.wait(takenCell, 0, taken, POLL_MS);
     }
   }
+
+  #complainOf(what: string, { errno }: DumpResult): void {
+    if (errno !== 0) this.#log.error("The kernel could not be read", { what, reason: errnoName(errno) });
+  }
 }
 
-function toLink(message: LinkMessage): Link {
-  return {
-    ifindex: message.ifindex,
-    name: message.name,
-    altNames: [...message.altNames],
-    up: (message.linkFlags & IFF_UP) !== 0,
-    carrier: (message.linkFlags & IFF_LOWER_UP) !== 0,
-    kind: message.kind,
-    mtu: message.mtu,
-    master: message.master,
-    vrfTable: message.vrfTable,
-  };
+function isComplete({ errno, interrupted }: DumpResult): boolean {
+  return errno === 0 && !interrupted;
 }

@@ -1,5 +1,5 @@
 /**
- * The kernel provider: programs routes into the Linux FIB over rtnetlink (FRR: `kernel_dplane_process_func`, and
+ * The kernel provider: programs routes and nexthop objects into the Linux FIB over rtnetlink (FRR: `kernel_dplane_process_func`, and
  * `netlink_route_multipath_msg_encode` below it). Runs on the dataplane thread, or on its own if so configured.
  *
  * What the kernel really does decides how it is asked (all seen on Linux 6.18; tests/live/kernel_*_live_test.ts):
@@ -10,18 +10,33 @@
  * - A delete bears our protocol, so that it can hit nobody else's route.
  * - What the RIB does not know of and yet bears our protocol is what a lost answer, or a thread that died between asking
  *   and telling, has left behind. An install that meets it takes it away and is tried again.
+ * - A nexthop object that the RIB does not know of is made with NLM_F_EXCL too. If its number is taken, the kernel is
+ *   asked by whom: one of our protocol is replaced, any other is left alone. It cannot be taken away and made anew as a
+ *   route can, for its routes would go with it.
  */
 import { now } from "../../core/clock.ts";
-import { NO_ATTRS } from "../../core/context/attrs.ts";
+import { type AttrsReader, NO_ATTRS } from "../../core/context/attrs.ts";
 import type { Contexts } from "../../core/context/contexts.ts";
-import { ContextFlag, ContextOp, ContextStatus, DplaneError, F64, U8, U32 } from "../../core/context/layout.ts";
+import {
+  ContextFlag,
+  ContextOp,
+  ContextStatus,
+  DplaneError,
+  F64,
+  isNexthopOp,
+  U8,
+  U32,
+} from "../../core/context/layout.ts";
+import { readNexthopObject } from "../../core/context/nexthop_object.ts";
 import type { Provider, ProviderIo } from "../../core/dataplane/provider.ts";
 import { ERRNO, errnoName } from "../../ffi/libc/errno.ts";
 import type { Libc } from "../../ffi/libc/symbols.ts";
 import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from "../../ffi/netlink/constants.ts";
 import { type NetlinkSocket, openNetlinkSocket } from "../../ffi/netlink/socket.ts";
 import { ContextEncoder } from "../encode_context.ts";
+import { encodeNexthopDelete, encodeNexthopNew } from "../encode_nexthop.ts";
 import { Batch } from "./batch.ts";
+import { describeProtocol, HOLDER_NONE, HOLDER_SILENT, Holders } from "./holder.ts";
 
 const SEND_BUFFER_BYTES = 4 << 20;
 const RECEIVE_BUFFER_BYTES = 4 << 20;
@@ -49,12 +64,16 @@ class KernelProvider implements Provider {
   #socket: NetlinkSocket | null = null;
   #batch!: Batch;
   #encoder!: ContextEncoder;
+  #attrs!: AttrsReader;
+  #holders!: Holders;
   #slots!: Uint32Array;
   /** By index of a request in the batch: the context that it is for. */
   #slotOf!: Uint32Array;
-  /** Installs that met a route of their key: `#metCount` of them. */
+  /** Installs that met a route or an object of their key: `#metCount` of them. */
   #met!: Uint32Array;
   #metCount = 0;
+  /** Those of {@linkcode #met} that are tried again, while others may meet something. */
+  #again!: Uint32Array;
 
   constructor(libc: Libc, options: KernelOptions) {
     this.#libc = libc;
@@ -74,10 +93,13 @@ class KernelProvider implements Provider {
     this.#socket = socket;
     this.#batch = new Batch(socket);
     this.#encoder = new ContextEncoder({ contexts: io.contexts, attrs: io.attrs, protocol });
+    this.#attrs = io.attrs;
+    this.#holders = new Holders(this.#libc, netns);
     this.#slots = new Uint32Array(io.workLimit);
     // A second attempt has two requests for a context.
     this.#slotOf = new Uint32Array(2 * io.workLimit);
     this.#met = new Uint32Array(io.workLimit);
+    this.#again = new Uint32Array(io.workLimit);
     if (portIdCell !== undefined) Atomics.store(new Int32Array(portIdCell), 0, socket.portId);
   }
 
@@ -90,7 +112,7 @@ class KernelProvider implements Provider {
       if (!contexts.hasFlag(slot, ContextFlag.SKIP_KERNEL)) this.#add(io, slot);
     }
     this.#send(io);
-    if (this.#metCount > 0) this.#installAgain(io);
+    if (this.#metCount > 0) this.#settleMet(io);
     const time = now();
     for (let index = 0; index < count; index++) contexts.setF64(this.#slots[index]!, F64.PROGRAMMED_AT, time);
     io.enqueueMany(this.#slots, count);
@@ -101,87 +123,133 @@ class KernelProvider implements Provider {
     const { contexts } = io;
     if (contexts.hasFlag(slot, ContextFlag.SKIP_KERNEL)) return;
     const oldAttrs = contexts.getU32(slot, U32.OLD_ATTRS);
-    const op = contexts.getU8(slot, U8.OP);
-    const { view, offset, sequence } = this.#batch;
-    if (oldAttrs !== NO_ATTRS) {
-      const flags = NLM_F_CREATE | NLM_F_REPLACE;
-      this.#batch.add(this.#encoder.encodeNew(view, offset, slot, oldAttrs, flags, sequence));
-    } else if (op !== ContextOp.ROUTE_DELETE) {
-      const attrs = contexts.getU32(slot, U32.ATTRS);
-      this.#batch.add(this.#encoder.encodeDelete(view, offset, slot, 0, sequence, attrs));
-    }
+    if (oldAttrs !== NO_ATTRS) this.#addNew(io, slot, oldAttrs, NLM_F_CREATE | NLM_F_REPLACE);
+    else if (!isDelete(contexts, slot)) this.#addDelete(io, slot, slot, contexts.getU32(slot, U32.ATTRS));
     let failed = "";
     this.#batch.send({
-      onFailure: (_index, ack) => {
-        if (!(oldAttrs === NO_ATTRS && ack.errno === ERRNO.ESRCH)) failed = ack.text || errnoName(ack.errno);
+      onFailure: (_index, { errno, text }) => {
+        const isGone = errno === ERRNO.ESRCH || errno === ERRNO.ENOENT;
+        if (!(oldAttrs === NO_ATTRS && isGone)) failed = text || errnoName(errno);
       },
       onUnknown: (_from, reason) => {
         failed = reason;
       },
     });
-    if (failed !== "") throw new Error(`the kernel did not take the route back: ${failed}`);
+    if (failed !== "") throw new Error(`the kernel did not take the update back: ${failed}`);
   }
 
   finish(_io: ProviderIo, early: boolean): void {
     if (early) return;
     this.#socket?.close();
+    if (this.#socket !== null) this.#holders.close();
     this.#socket = null;
   }
 
   #add(io: ProviderIo, slot: number): void {
     const { contexts } = io;
-    const op = contexts.getU8(slot, U8.OP);
-    if (op === ContextOp.ROUTE_DELETE) {
-      const oldAttrs = contexts.getU32(slot, U32.OLD_ATTRS);
+    const attrs = contexts.getU32(slot, U32.ATTRS);
+    const oldAttrs = contexts.getU32(slot, U32.OLD_ATTRS);
+    const isObject = isNexthopOp(contexts.getU8(slot, U8.OP));
+    if (isDelete(contexts, slot)) {
       // Asked for a route that it does not have, the kernel would delete another of ours.
-      if (oldAttrs === NO_ATTRS && !this.#encoder.isKeyExact(slot)) this.#fail(io, slot, ERRNO.ESRCH);
+      if (!isObject && oldAttrs === NO_ATTRS && !this.#encoder.isKeyExact(slot)) this.#fail(io, slot, ERRNO.ESRCH);
       else this.#addDelete(io, slot, slot, oldAttrs);
-      return;
+    } else if (isObject) {
+      // One that is to be changed and is gone took its routes along; made anew in silence, it would hide that.
+      this.#addNew(io, slot, attrs, oldAttrs === NO_ATTRS ? NLM_F_CREATE | NLM_F_EXCL : NLM_F_REPLACE);
+    } else if (this.#encoder.canEncode(slot, attrs)) {
+      this.#addNew(io, slot, attrs, NLM_F_CREATE | (this.#mayReplace(contexts, slot) ? NLM_F_REPLACE : NLM_F_EXCL));
+    } else {
+      const text = "the nexthops take more than the 32 KiB in which the kernel can show a route";
+      contexts.fail(slot, ERRNO.EMSGSIZE, text);
     }
-    if (!this.#encoder.canEncode(slot, contexts.getU32(slot, U32.ATTRS))) {
-      contexts.fail(
-        slot,
-        ERRNO.EMSGSIZE,
-        "the nexthops take more than the 32 KiB in which the kernel can show a route",
-      );
-      return;
-    }
-    // A replayed install may have been done by the thread that died, and cannot always be taken away to be done again.
-    const replace =
-      op === ContextOp.ROUTE_UPDATE ||
-      (contexts.hasFlag(slot, ContextFlag.REPLAYED) && !this.#encoder.isKeyExact(slot));
-    this.#addNew(io, slot, replace ? NLM_F_REPLACE : NLM_F_EXCL);
   }
 
-  #addNew(io: ProviderIo, slot: number, flag: number): void {
+  /** Whether a route that the kernel has under the key of this one is to give way. */
+  #mayReplace(contexts: Contexts, slot: number): boolean {
+    if (contexts.getU8(slot, U8.OP) === ContextOp.ROUTE_UPDATE) return true;
+    if (contexts.hasFlag(slot, ContextFlag.TAKE_OVER)) return true;
+    // A replayed install may have been done by the thread that died, and cannot always be taken away to be done again.
+    return contexts.hasFlag(slot, ContextFlag.REPLAYED) && !this.#encoder.isKeyExact(slot);
+  }
+
+  /** Adds the making of what the context is about, with `attrs`. `flags` say what becomes of what is there already. */
+  #addNew(io: ProviderIo, slot: number, attrs: number, flags: number): void {
     if (!this.#batch.hasRoom()) this.#send(io);
     const { view, offset, sequence } = this.#batch;
-    const attrs = io.contexts.getU32(slot, U32.ATTRS);
-    const length = this.#encoder.encodeNew(view, offset, slot, attrs, NLM_F_CREATE | flag, sequence);
+    let length: number;
+    if (isNexthopOp(io.contexts.getU8(slot, U8.OP))) {
+      const id = io.contexts.getU32(slot, U32.NEXTHOP_ID);
+      const object = readNexthopObject(this.#attrs, attrs);
+      length = encodeNexthopNew(view, offset, id, object, this.#options.protocol, flags, sequence);
+    } else {
+      length = this.#encoder.encodeNew(view, offset, slot, attrs, flags, sequence);
+    }
     this.#slotOf[this.#batch.add(length)] = slot;
   }
 
-  /** Adds the deletion of the route of `slot`, which had `attrs`, on behalf of `whose`. */
+  /** Adds the deletion of what the context of `slot` is about, which had `attrs`, on behalf of `whose`. */
   #addDelete(io: ProviderIo, slot: number, whose: number, attrs: number): void {
     if (!this.#batch.hasRoom()) this.#send(io);
     const { view, offset, sequence } = this.#batch;
-    const length = this.#encoder.encodeDelete(view, offset, slot, 0, sequence, attrs);
+    const length = isNexthopOp(io.contexts.getU8(slot, U8.OP))
+      ? encodeNexthopDelete(view, offset, io.contexts.getU32(slot, U32.NEXTHOP_ID), sequence)
+      : this.#encoder.encodeDelete(view, offset, slot, 0, sequence, attrs);
     this.#slotOf[this.#batch.add(length)] = whose;
   }
 
-  /**
-   * Tries installs again that met a route of their key, after deleting it if it is ours; if it is another's they fail
-   * again, and so they stay failed.
-   */
-  #installAgain(io: ProviderIo): void {
+  /** Tries installs again that met a route or an object of their key. Where it is another's they stay failed. */
+  #settleMet(io: ProviderIo): void {
     const count = this.#metCount;
+    [this.#met, this.#again] = [this.#again, this.#met];
+    this.#metCount = 0;
     for (let index = 0; index < count; index++) {
-      const slot = this.#met[index]!;
-      this.#addDelete(io, slot, NOBODY, NO_ATTRS);
-      this.#addNew(io, slot, NLM_F_EXCL);
+      const slot = this.#again[index]!;
+      if (isNexthopOp(io.contexts.getU8(slot, U8.OP))) this.#makeAgain(io, slot);
+      else this.#installAgain(io, slot);
     }
     this.#send(io);
+    this.#nameHolders(io);
     this.#metCount = 0;
+  }
+
+  /** Deletes the route that is in the way if it is ours; if it is another's, the second attempt fails as the first did. */
+  #installAgain(io: ProviderIo, slot: number): void {
+    // The deletion might hit another route of ours.
+    if (!this.#encoder.isKeyExact(slot)) {
+      this.#met[this.#metCount++] = slot;
+      return;
+    }
+    this.#addDelete(io, slot, NOBODY, NO_ATTRS);
+    this.#addNew(io, slot, io.contexts.getU32(slot, U32.ATTRS), NLM_F_CREATE | NLM_F_EXCL);
+  }
+
+  /** Replaces the nexthop object that is in the way if it is ours. */
+  #makeAgain(io: ProviderIo, slot: number): void {
+    const { contexts } = io;
+    const id = contexts.getU32(slot, U32.NEXTHOP_ID);
+    const holder = this.#holders.nexthop(id);
+    if (holder === this.#options.protocol || holder === HOLDER_NONE) {
+      const flag = holder === HOLDER_NONE ? NLM_F_EXCL : NLM_F_REPLACE;
+      this.#addNew(io, slot, contexts.getU32(slot, U32.ATTRS), NLM_F_CREATE | flag);
+      return;
+    }
+    const whose = holder >= 0 ? `of ${describeProtocol(holder)}` : "of somebody else";
+    contexts.fail(slot, ERRNO.EEXIST, `nexthop object ${id} is there already, and ${whose}`);
+  }
+
+  /** Tells the routes that met another's whose it is. A lookup takes 3 µs, about what the kernel took to refuse. */
+  #nameHolders(io: ProviderIo): void {
+    let isSilent = false;
+    for (let index = 0; index < this.#metCount; index++) {
+      const slot = this.#met[index]!;
+      if (isNexthopOp(io.contexts.getU8(slot, U8.OP))) continue;
+      const holder: number = isSilent ? HOLDER_SILENT : this.#holders.route(io.contexts, slot);
+      // Waiting for each answer in vain would hold everything else up.
+      isSilent = holder === HOLDER_SILENT;
+      const whose = holder >= 0 ? `a route of ${describeProtocol(holder)}` : "another route";
+      io.contexts.fail(slot, ERRNO.EEXIST, `${whose} has this prefix, table and metric`);
+    }
   }
 
   /** Sends the batch. What the kernel has seen and not objected to succeeds, and only after it has said so. */
@@ -211,11 +279,30 @@ class KernelProvider implements Provider {
     const op = contexts.getU8(slot, U8.OP);
     const wasHeld = contexts.hasFlag(slot, ContextFlag.KNOWN) || contexts.hasFlag(slot, ContextFlag.REPLAYED);
     // What was to go is gone: somebody else, or the kernel itself, was faster.
-    if (op === ContextOp.ROUTE_DELETE && errno === ERRNO.ESRCH && wasHeld) return contexts.succeed(slot);
+    if (op === ContextOp.ROUTE_DELETE && wasHeld && this.#isGone(contexts, slot, errno)) return contexts.succeed(slot);
+    // The kernel deletes an object by itself with its device, and a group with its last member.
+    if (op === ContextOp.NEXTHOP_DELETE && errno === ERRNO.ENOENT) return contexts.succeed(slot);
     contexts.fail(slot, errno, text, offset);
-    const isMet = op === ContextOp.ROUTE_INSTALL && errno === ERRNO.EEXIST && this.#encoder.isKeyExact(slot);
-    if (isMet) this.#met[this.#metCount++] = slot;
+    // Where something may be replaced, EEXIST means duplicate nexthops.
+    const isExclusive =
+      op === ContextOp.NEXTHOP_INSTALL || (op === ContextOp.ROUTE_INSTALL && !this.#mayReplace(contexts, slot));
+    if (errno === ERRNO.EEXIST && isExclusive) this.#met[this.#metCount++] = slot;
   }
+
+  /** Whether the kernel's answer to a deletion means that there is no such route. */
+  #isGone(contexts: Contexts, slot: number, errno: number): boolean {
+    if (errno === ERRNO.ESRCH) return true;
+    const oldAttrs = contexts.getU32(slot, U32.OLD_ATTRS);
+    if (errno !== ERRNO.EINVAL || oldAttrs === NO_ATTRS) return false;
+    // Where the deletion named the route's nexthop object and there is none, the kernel has deleted both together.
+    const object = this.#attrs.nexthopGroup(oldAttrs);
+    return object !== 0 && this.#holders.nexthop(object) === HOLDER_NONE;
+  }
+}
+
+function isDelete(contexts: Contexts, slot: number): boolean {
+  const op = contexts.getU8(slot, U8.OP);
+  return op === ContextOp.ROUTE_DELETE || op === ContextOp.NEXTHOP_DELETE;
 }
 
 /** Makes a context as it was before the kernel was asked: a second attempt begins without the first one's error. */

@@ -1,9 +1,9 @@
 /**
- * Reads routes out of the kernel as dplaned's own model, for taking over at the start what an earlier life of the
- * daemon has left. Blocks the thread that calls it, so it runs in the monitor thread.
+ * Reads routes out of the kernel as dplaned's own model: at the start to take over what an earlier life of the daemon has
+ * left, later to compare. Blocks the thread that calls it, so it runs in the monitor thread.
  */
 import { METRIC_IPV6_ZERO } from "../../core/constants.ts";
-import { encodeRecord } from "../../core/context/route_record.ts";
+import { encodeRecord, RECORD_UNREADABLE } from "../../core/context/route_record.ts";
 import {
   createNexthop,
   createRouteUpdate,
@@ -14,85 +14,108 @@ import {
   RouteType,
   type RouteUpdate,
 } from "../../core/model/route.ts";
+import { ERRNO } from "../../ffi/libc/errno.ts";
 import * as c from "../../ffi/netlink/constants.ts";
-import { type DumpResult, type DumpSocket, dump } from "../../ffi/netlink/dump.ts";
+import { type DumpOptions, type DumpResult, type DumpSocket, dump } from "../../ffi/netlink/dump.ts";
+import type { Encap } from "../../ffi/netlink/encap.ts";
 import { endMessage, putHeader } from "../../ffi/netlink/message.ts";
-import { createRouteMessage, encodeRoute, type RouteMessage, type RouteNexthop } from "../../ffi/netlink/route.ts";
+import {
+  createRouteMessage,
+  createRouteNexthop,
+  encodeRoute,
+  type RouteMessage,
+  type RouteNexthop,
+} from "../../ffi/netlink/route.ts";
 import { decodeRoute } from "../../ffi/netlink/route_decode.ts";
 
 /** Records are handed over in buffers of about this size. */
 const CHUNK_BYTES = 256 << 10;
 /** Longest record: key, attributes, 512 nexthops with 16 segments each. */
 const RECORD_BYTES_MAX = 160 << 10;
+/** Between two calls of {@linkcode RouteHandlers.onProgress}: some 10 ms. */
+const PROGRESS_MESSAGES = 4096;
 const REQUEST_BYTES = 64;
 /** As much as a dump takes at once. */
 const ANSWER_BYTES = 64 << 10;
 const ANSWER_TIMEOUT_MS = 1000;
 
-/** Routes in a row, as core/context/route_record.ts writes them. */
-export type RouteChunk = (records: ArrayBuffer, count: number) => void;
+/** What is to be read. */
+export interface RouteReading {
+  family: Family;
+  /** RTPROT_* of the routes. */
+  protocol: number;
+  /** Only routes that use this interface; 0 for all. */
+  ifindex: number;
+  /** First of the sequence numbers that are used up: one more than there are tries. */
+  sequence: number;
+  options: DumpOptions;
+}
+
+export interface RouteHandlers {
+  /** Routes in a row, as core/context/route_record.ts writes them. */
+  onChunk(records: ArrayBuffer, count: number): void;
+  /** The table changed underneath and is read again: what was handed over is void. */
+  onRestart(): void;
+  /** Called now and then, for what else the thread has to do. */
+  onProgress(): void;
+}
 
 /** What a reading came to. */
 export interface ReadResult {
   dump: DumpResult;
+  /** Routes that were handed over and can be read. */
   routes: number;
-  /** Routes that dplaned could not have written, such as ones with realms or another tunnel. */
+  /**
+   * Routes that dplaned could not have written, such as ones with realms or another tunnel. They are handed over as
+   * RECORD_UNREADABLE, but for those whose very key no update can say, such as ones with a TOS.
+   */
   unreadable: number;
 }
 
-/**
- * Reads all routes of one family that bear `protocol`. Uses up sequence numbers from `sequence` on, one more than there
- * are tries. Runs again if the table changed meanwhile: then a route may be
- * handed over twice.
- */
-export function readRoutes(
-  socket: DumpSocket,
-  witness: DumpSocket,
-  family: Family,
-  protocol: number,
-  sequence: number,
-  onChunk: RouteChunk,
-): ReadResult {
+/** Reads the routes of one family that bear a protocol. */
+export function readRoutes(socket: DumpSocket, reading: RouteReading, handlers: RouteHandlers): ReadResult {
+  const { protocol, ifindex, sequence } = reading;
   const message = createRouteMessage();
   const update = createRouteUpdate();
   const buffer = new Uint8Array(CHUNK_BYTES + RECORD_BYTES_MAX);
   const view = new DataView(buffer.buffer);
   let length = 0;
   let count = 0;
+  let messages = 0;
   const result = { routes: 0, unreadable: 0 };
   const handOver = (): void => {
-    if (count > 0) onChunk(buffer.buffer.slice(0, length), count);
+    if (count > 0) handlers.onChunk(buffer.buffer.slice(0, length), count);
     length = 0;
     count = 0;
   };
+  const onMessage = (bytes: DataView, offset: number, messageBytes: number): void => {
+    if (++messages % PROGRESS_MESSAGES === 0) handlers.onProgress();
+    const decoded = decodeRoute(bytes, offset, messageBytes, message);
+    // The kernel filters only for sockets with strict checking; so do we, for certain.
+    if (decoded === null || decoded.protocol !== protocol || (decoded.routeFlags & c.RTM_F_CLONED) !== 0) return;
+    if (ifindex !== 0 && !usesInterface(decoded, ifindex)) return;
+    const hasKey = readKey(decoded, update);
+    const isReadable = hasKey && readAttributes(decoded, update);
+    if (isReadable) result.routes += 1;
+    else result.unreadable += 1;
+    if (!hasKey) return;
+    if (!isReadable) clearAttributes(update);
+    length = encodeRecord(view, buffer, length, update, isReadable ? 0 : RECORD_UNREADABLE);
+    count += 1;
+    if (length >= CHUNK_BYTES) handOver();
+  };
+  const onRestart = (): void => {
+    length = 0;
+    count = 0;
+    result.routes = 0;
+    result.unreadable = 0;
+    handlers.onRestart();
+  };
   prime(socket, sequence);
-  const answer = dump(
-    socket,
-    encodeRequest(family, protocol, sequence + 1),
-    {
-      onMessage: (bytes, offset, messageBytes) => {
-        const decoded = decodeRoute(bytes, offset, messageBytes, message);
-        // The kernel filters by protocol only for sockets with strict checking; so do we, for certain.
-        if (decoded === null || decoded.protocol !== protocol || (decoded.routeFlags & c.RTM_F_CLONED) !== 0) return;
-        if (!toUpdate(decoded, update)) {
-          result.unreadable += 1;
-          return;
-        }
-        length = encodeRecord(view, buffer, length, update);
-        count += 1;
-        result.routes += 1;
-        if (length >= CHUNK_BYTES) handOver();
-      },
-      onRestart: () => {
-        length = 0;
-        count = 0;
-        result.routes = 0;
-        result.unreadable = 0;
-      },
-    },
-    { witness },
-  );
+  const answer = dump(socket, encodeRequest(reading), { onMessage, onRestart }, reading.options);
   handOver();
+  // An interface that is gone has no routes left.
+  if (ifindex !== 0 && answer.errno === ERRNO.ENODEV) answer.errno = 0;
   return { dump: answer, ...result };
 }
 
@@ -108,37 +131,55 @@ function prime(socket: DumpSocket, sequence: number): void {
   if (socket.send(request, request.length) === 0 && socket.poll(ANSWER_TIMEOUT_MS)) socket.receive(answer);
 }
 
-function encodeRequest(family: Family, protocol: number, sequence: number): Uint8Array {
+function encodeRequest({ family, protocol, ifindex, sequence }: RouteReading): Uint8Array {
   const message = createRouteMessage();
   message.type = c.RTM_GETROUTE;
   message.flags = c.NLM_F_REQUEST | c.NLM_F_DUMP;
-  message.sequence = sequence;
+  message.sequence = sequence + 1;
   message.family = family;
   message.protocol = protocol;
+  if (ifindex !== 0) message.nexthops.push({ ...createRouteNexthop(), ifindex });
   const bytes = new Uint8Array(REQUEST_BYTES);
   return bytes.subarray(0, encodeRoute(new DataView(bytes.buffer), 0, message));
 }
 
-/** Fills `update` with what the kernel says of a route; false if an update could not have said it. */
-export function toUpdate(message: RouteMessage, update: RouteUpdate): boolean {
-  const known = message.family === Family.IPV4 || message.family === Family.IPV6;
-  if (!known || !(message.routeType in ROUTE_TYPE_NAMES)) return false;
-  if (message.tos !== 0 || message.realm !== 0 || message.metrics.length > 0 || message.metricsLock !== 0) return false;
-  update.family = message.family as Family;
+/** Whether a packet may leave by the interface, as far as the message tells. */
+function usesInterface(message: RouteMessage, ifindex: number): boolean {
+  // Of a route by a nexthop object the kernel may tell the number only (net.ipv4.nexthop_compat_mode = 0).
+  if (message.nexthops.length === 0) return message.nexthopId !== 0;
+  return message.nexthops.some((hop) => hop.ifindex === ifindex);
+}
+
+/** Fills the key of `update` with what the kernel says of a route; false if an update could not have said it. */
+function readKey(message: RouteMessage, update: RouteUpdate): boolean {
+  if ((message.family !== Family.IPV4 && message.family !== Family.IPV6) || message.tos !== 0) return false;
+  update.family = message.family;
   update.prefix.set(message.destination);
   update.prefixLength = message.prefixLength;
   update.source.set(message.source);
   update.sourceLength = message.sourceLength;
   update.table = message.table;
   update.metric = message.metric ?? (message.family === Family.IPV6 ? METRIC_IPV6_ZERO : 0);
+  return true;
+}
+
+/** Fills in the rest of it; false if an update could not have said that. */
+function readAttributes(message: RouteMessage, update: RouteUpdate): boolean {
+  clearAttributes(update);
+  if (!(message.routeType in ROUTE_TYPE_NAMES) || message.realm !== 0) return false;
+  if (message.metrics.length > 0 || message.metricsLock !== 0) return false;
+  if ((message.preference ?? 0) !== 0 || (message.cacheInfo?.expires ?? 0) !== 0) return false;
   update.type = message.routeType as RouteUpdate["type"];
   update.mtu = message.mtu;
   update.prefsrcFamily = message.prefsrcFamily as Family;
   update.prefsrc.set(message.prefsrc);
-  update.nexthops = [];
+  if (message.nexthopId !== 0) {
+    // Whatever nexthops the kernel tells along are the object's.
+    update.nexthopGroup = message.nexthopId;
+    return update.type === RouteType.UNICAST;
+  }
   // A blackhole of IPv6 has the loopback device in the kernel, which nobody asked for.
   if (update.type !== RouteType.UNICAST) return true;
-  // Of a route by a nexthop object the kernel may tell the number only (net.ipv4.nexthop_compat_mode = 0).
   if (message.nexthops.length === 0) return false;
   for (const hop of message.nexthops) {
     const nexthop = toNexthop(hop);
@@ -146,6 +187,14 @@ export function toUpdate(message: RouteMessage, update: RouteUpdate): boolean {
     update.nexthops.push(nexthop);
   }
   return true;
+}
+
+function clearAttributes(update: RouteUpdate): void {
+  update.type = RouteType.UNICAST;
+  update.mtu = 0;
+  update.prefsrcFamily = Family.NONE;
+  update.nexthopGroup = 0;
+  update.nexthops = [];
 }
 
 function toNexthop(hop: RouteNexthop): Nexthop | null {
@@ -156,16 +205,19 @@ function toNexthop(hop: RouteNexthop): Nexthop | null {
   nexthop.via.set(hop.via);
   nexthop.weight = hop.weight;
   nexthop.onlink = (hop.flags & c.RTNH_F_ONLINK) !== 0;
-  if (hop.encap === undefined) return nexthop;
-  if (hop.encap.labels.length > 0 && hop.encap.ttl === undefined) {
+  return hop.encap === undefined || readTunnel(hop.encap, nexthop) ? nexthop : null;
+}
+
+/** Fills in what the nexthop wraps packets in; false if an update could not have said it. */
+export function readTunnel(encap: Encap, nexthop: Nexthop): boolean {
+  if (encap.labels.length > 0 && encap.ttl === undefined) {
     nexthop.encap = EncapType.MPLS;
-    nexthop.labels = hop.encap.labels;
-  } else if (hop.encap.segments.length > 0) {
-    nexthop.encap = EncapType.SEG6;
-    nexthop.seg6Mode = hop.encap.seg6Mode;
-    nexthop.segments = hop.encap.segments;
-  } else {
-    return null;
+    nexthop.labels = encap.labels;
+    return true;
   }
-  return nexthop;
+  if (encap.segments.length === 0) return false;
+  nexthop.encap = EncapType.SEG6;
+  nexthop.seg6Mode = encap.seg6Mode;
+  nexthop.segments = encap.segments;
+  return true;
 }

@@ -5,11 +5,14 @@
  * taken back by a line that restores what was there before, so the file always replays to what is in force.
  *
  * The format has no field for a time, and an unknown field is an error, so lines bear none; the file's order is the order
- * in which the contexts came. Runs on the dataplane thread, or on its own if so configured.
+ * in which the contexts came. Nor has it a line for a nexthop object, so there is none of those: a route by an object is
+ * written with the nexthops that the object has at that time, as one could say it. That the object changes later is not
+ * in the file, and neither is an object from before the provider's start, of which only the number is known. Runs on the dataplane thread, or on its own if so configured.
  */
 import { closeSync, constants, fstatSync, ftruncateSync, openSync, readSync, type Stats, writeSync } from "node:fs";
 import { NO_ATTRS } from "../../core/context/attrs.ts";
-import { ContextOp, DplaneError, U8, U32 } from "../../core/context/layout.ts";
+import { ContextOp, DplaneError, isNexthopOp, U8, U32 } from "../../core/context/layout.ts";
+import { type NexthopObject, readNexthopObject } from "../../core/context/nexthop_object.ts";
 import type { Provider, ProviderIo, RegisteredProvider } from "../../core/dataplane/provider.ts";
 import { type DeviceName, formatUpdate } from "./update_json.ts";
 
@@ -41,6 +44,8 @@ class RecordProvider implements Provider {
   /** Bytes of the file that are whole lines of ours; what a failed write left behind it is cut off. */
   #size = 0;
   #taken!: Uint32Array;
+  /** Nexthop objects by their numbers in the kernel. */
+  readonly #objects = new Map<number, NexthopObject>();
 
   constructor(path: string, deviceName: DeviceName) {
     this.#path = path;
@@ -70,7 +75,9 @@ class RecordProvider implements Provider {
     for (let index = 0; index < count; index++) {
       const slot = this.#taken[index]!;
       // A delete has none, which makes it a delete here too.
-      text += this.#format(io, slot, io.contexts.getU32(slot, U32.ATTRS));
+      const attrs = io.contexts.getU32(slot, U32.ATTRS);
+      if (isNexthopOp(io.contexts.getU8(slot, U8.OP))) this.#remember(io, slot, attrs);
+      else text += this.#format(io, slot, attrs);
     }
     try {
       this.#append(text);
@@ -78,7 +85,8 @@ class RecordProvider implements Provider {
       const message = (error as Error).message;
       io.log.error("Updates cannot be recorded and fail", { path: this.#path, error: message });
       for (let index = 0; index < count; index++) {
-        io.contexts.fail(this.#taken[index]!, DplaneError.PROVIDER_REFUSED, message);
+        const slot = this.#taken[index]!;
+        if (!isNexthopOp(io.contexts.getU8(slot, U8.OP))) io.contexts.fail(slot, DplaneError.PROVIDER_REFUSED, message);
       }
     }
     io.enqueueMany(this.#taken, count);
@@ -86,6 +94,7 @@ class RecordProvider implements Provider {
 
   undo(io: ProviderIo, slot: number): void {
     const before = io.contexts.getU32(slot, U32.OLD_ATTRS);
+    if (isNexthopOp(io.contexts.getU8(slot, U8.OP))) return this.#remember(io, slot, before);
     // What was deleted without being there needs no restoring.
     if (before === NO_ATTRS && io.contexts.getU8(slot, U8.OP) === ContextOp.ROUTE_DELETE) return;
     this.#append(this.#format(io, slot, before));
@@ -98,7 +107,14 @@ class RecordProvider implements Provider {
   }
 
   #format(io: ProviderIo, slot: number, attrs: number): string {
-    return formatUpdate(io.contexts, io.attrs, slot, attrs, this.#deviceName);
+    return formatUpdate(io.contexts, io.attrs, slot, attrs, this.#deviceName, this.#objects);
+  }
+
+  /** Keeps what the object of the context is, or forgets it where it is no more. */
+  #remember(io: ProviderIo, slot: number, attrs: number): void {
+    const id = io.contexts.getU32(slot, U32.NEXTHOP_ID);
+    if (attrs === NO_ATTRS) this.#objects.delete(id);
+    else this.#objects.set(id, readNexthopObject(io.attrs, attrs));
   }
 
   /** Writes all of `text` or, on a regular file, nothing of it. */

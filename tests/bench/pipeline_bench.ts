@@ -12,6 +12,7 @@ import { AttrsStore, createAttrsStorage } from "../../core/context/attrs_store.t
 import { U32 } from "../../core/context/layout.ts";
 import { Dataplane } from "../../core/dataplane/dataplane.ts";
 import { UpdateOp } from "../../core/model/route.ts";
+import { Journal } from "../../core/rib/journal.ts";
 import { Rib } from "../../core/rib/rib.ts";
 import { specOf } from "../support/harness.ts";
 import { createQuietLog } from "../support/quiet_log.ts";
@@ -41,9 +42,12 @@ export async function runPipelineBench(routes: number): Promise<PipelineBenchRes
     onHealthChange: () => {},
   });
   const rib: Rib = new Rib(new AttrsStore(attrs), dataplane);
+  // As in the daemon: what each update became is remembered.
+  rib.observers.add(new Journal(rib));
   dataplane.register(specOf({ name: "kernel" }));
   let finished = 0;
   let hash = 0;
+  const owner = rib.owners.intern("bench")!;
   const session = rib.openSession({
     onResult: (slot, outcome, contexts) => {
       finished += 1;
@@ -58,7 +62,7 @@ export async function runPipelineBench(routes: number): Promise<PipelineBenchRes
     for (let line = 0; line < routes; ) {
       const end = Math.min(line + TURN, routes);
       while (line < end && dataplane.hasRoom()) {
-        assert.equal(rib.admit(numberedUpdate(line, op, (line + gatewayOffset) & 63), 1, session, line), null);
+        assert.equal(rib.admit(numberedUpdate(line, op, (line + gatewayOffset) & 63), owner, session, line), null);
         line += 1;
       }
       rib.flush();

@@ -12,7 +12,7 @@ import { toListQuery, toLookupQuery, toUpdateLine } from "../../core/northbound/
 import { SCHEMAS } from "../../core/northbound/openapi_schemas.ts";
 import { UPDATE_ERRORS } from "../../core/northbound/update_error.ts";
 import { parseUpdateObject } from "../../core/northbound/update_json.ts";
-import { AdmissionError } from "../../core/rib/rib.ts";
+import { StagingError } from "../../core/rib/sync.ts";
 import { createSections, KEYS_WITHOUT_EFFECT, replaceSections } from "../../scripts/docs_sections.ts";
 import { anchors, type CodeBlock, codeBlocks, consoleCommands, links } from "../support/markdown.ts";
 
@@ -110,7 +110,7 @@ describe("documentation", () => {
     const lines = blocksOf("json").flatMap(({ text }) => text.trimEnd().split("\n"));
     for (const line of [...lines, ...inline.map((text) => text.replace(/^> |^'|'$/g, ""))]) {
       const value = JSON.parse(line) as Record<string, unknown>;
-      if (!("prefix" in value) || "status" in value) continue;
+      if (!("prefix" in value) || "status" in value || "plan" in value) continue;
       const error = parseUpdateObject(value, createRouteUpdate(), resolver);
       // The README shows what happens to one that is wrong.
       if (line === '{"prefix":"10.3.0.1/16"}') assert.equal(error?.code, "HOST_BITS_SET");
@@ -145,12 +145,7 @@ describe("docs/api.md", () => {
     ].map(([, name]) => name!);
 
   it("has every error code, and none that there is not", () => {
-    const rejected = [
-      ...Object.keys(UPDATE_ERRORS),
-      ...Object.keys(AdmissionError),
-      "DATAPLANE_FAILED",
-      "SHUTTING_DOWN",
-    ];
+    const rejected = [...Object.keys(UPDATE_ERRORS), ...Object.keys(StagingError), "DATAPLANE_FAILED", "SHUTTING_DOWN"];
     assert.deepEqual(rows("### Error codes of rejected updates"), rejected);
     assert.deepEqual(rows("### Error codes of failed updates").sort(), Object.values(DPLANE_ERROR_NAMES).sort());
   });

@@ -65,7 +65,7 @@ const CASES: readonly Case[] = [
     family: 4,
     foreign: ["add P via 10.0.0.9 metric 20 proto 99"],
     line: "add P via 10.0.0.2",
-    result: "EEXIST",
+    result: "EEXIST a route of protocol openr (99) has this prefix, table and metric",
     holds: ["P via 10.0.0.9 dev v0 proto 99 metric 20"],
   },
   {
@@ -73,7 +73,7 @@ const CASES: readonly Case[] = [
     family: 6,
     foreign: ["add P via 2001:db8::9 metric 20 proto 99"],
     line: "add P via 2001:db8::2",
-    result: "EEXIST",
+    result: "EEXIST a route of protocol openr (99) has this prefix, table and metric",
     holds: ["P via 2001:db8::9 dev v0 proto 99 metric 20 pref medium"],
   },
   {
@@ -432,7 +432,11 @@ describe("answers of the kernel", () => {
       "route add 198.51.101.0/24 via 10.0.0.2",
       "route add 2001:db8:e00::/48 via 2001:db8::2",
     ]);
-    assert.deepEqual(results.map(outcomeText), ["fib_programmed", "EEXIST", "fib_programmed"]);
+    assert.deepEqual(results.map(outcomeText), [
+      "fib_programmed",
+      "EEXIST a route of protocol openr (99) has this prefix, table and metric",
+      "fib_programmed",
+    ]);
     assert.deepEqual(held(4, "198.51.100.0/24"), OURS_4);
     assert.deepEqual(held(4, "198.51.101.0/24"), ["P via 10.0.0.8 dev v0 proto 99 metric 20"]);
     assert.deepEqual(held(6, "2001:db8:e00::/48"), OURS_6);

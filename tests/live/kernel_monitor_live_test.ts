@@ -1,11 +1,22 @@
-/** The monitor thread in a real kernel: what it tells of links, addresses and routes of others, and what it finds at the start. */
+/** The monitor thread in a real kernel: what it tells of changes that others make, and what it reads. */
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
-import { nextRecord } from "../../core/context/route_record.ts";
+import { NexthopObjectKind } from "../../core/context/nexthop_object.ts";
+import { nextRecord, RECORD, RECORD_UNREADABLE } from "../../core/context/route_record.ts";
 import { spawnWorker } from "../../core/daemon/spawn.ts";
-import type { FromMonitor, KernelChange, MonitorStart } from "../../core/model/kernel_event.ts";
+import {
+  FIRST_READING,
+  type FromMonitor,
+  type KernelChange,
+  type MonitorStart,
+  READING_REQUEST,
+  type RouteChange,
+} from "../../core/model/kernel_event.ts";
 import { type Link, LinkTable } from "../../core/model/link_table.ts";
+import { formatPrefix } from "../../core/model/prefix.ts";
+import { Family } from "../../core/model/route.ts";
 import type { Rib } from "../../core/rib/rib.ts";
+import { KernelBench } from "../support/kernel_bench.ts";
 import {
   addTestLinks,
   KERNEL_THREAD_ENTRY,
@@ -19,18 +30,24 @@ import { until } from "../support/wait.ts";
 
 const skip = skipReason();
 
+type Read = Extract<FromMonitor, { type: "read" }>;
+
 /** A running monitor and all that it has said. */
 class Ear {
   readonly messages: FromMonitor[] = [];
   readonly links = new LinkTable();
   readonly portIdCell = new SharedArrayBuffer(4);
   readonly #wantRoutes = new SharedArrayBuffer(4);
+  readonly #request = new SharedArrayBuffer(4 * READING_REQUEST.WORDS);
   readonly #stop = new SharedArrayBuffer(4);
   readonly #taken = new Int32Array(new SharedArrayBuffer(4));
   readonly #heartbeat = new Float64Array(new SharedArrayBuffer(8));
   #exit: string | null = null;
+  #seenAt = 0;
+  #looks = 0;
 
-  constructor(netns: string) {
+  /** With `takes` false, chunks of routes are left lying until {@linkcode take}. */
+  constructor(netns: string, { takes = true } = {}) {
     const start: MonitorStart = {
       role: "monitor",
       netns,
@@ -38,16 +55,16 @@ class Ear {
       portIdCell: this.portIdCell,
       wantRoutes: this.#wantRoutes,
       taken: this.#taken.buffer,
+      request: this.#request,
       heartbeat: this.#heartbeat.buffer,
       stop: this.#stop,
     };
     spawnWorker<FromMonitor>(KERNEL_THREAD_ENTRY, start, {
       onMessage: (message) => {
         this.messages.push(message);
+        if (takes && message.type === "routes") Atomics.add(this.#taken, 0, 1);
         if (message.type === "links") this.links.replaceAll(message.links);
-        if (message.type !== "change" || message.change.kind !== "link") return;
-        if (message.change.action === "new") this.links.set(message.change.link);
-        else this.links.delete(message.change.link.ifindex);
+        if (message.type === "changes") for (const change of message.changes) this.#follow(change);
       },
       onExit: (error) => {
         this.#exit = error || "ended";
@@ -55,25 +72,10 @@ class Ear {
     });
   }
 
-  get exit(): string | null {
-    return this.#exit;
-  }
-
-  get synced(): Extract<FromMonitor, { type: "synced" }> | undefined {
-    return this.messages.find((message) => message.type === "synced");
-  }
-
-  /** Whether it says that notifications were lost. */
-  overrun(): boolean {
-    return this.messages.some((message) => message.type === "log" && message.record.message.includes("were lost"));
-  }
-
-  changes(): KernelChange[] {
-    return this.messages.flatMap((message) => (message.type === "change" ? [message.change] : []));
-  }
-
-  routes(): string[] {
-    return this.changes().flatMap((change) => (change.kind === "route" ? [`${change.action} ${change.prefix}`] : []));
+  #follow(change: KernelChange): void {
+    if (change.kind !== "link") return;
+    if (change.action === "new") this.links.set(change.link);
+    else this.links.delete(change.link.ifindex);
   }
 
   /** Chunks of routes that have come. */
@@ -87,28 +89,70 @@ class Ear {
     Atomics.notify(this.#taken, 0);
   }
 
-  /** Returns when the thread has looked around twice, which it does not while it reads routes. */
-  async looksAround(): Promise<void> {
-    for (let look = 0; look < 2; look++) {
-      const seen = this.#heartbeat[0];
-      await until("the monitor looks around", () => this.#heartbeat[0] !== seen || this.#exit !== null);
+  /** How often the thread was seen alive since the last chunk. */
+  looks(): number {
+    if (this.#heartbeat[0] !== this.#seenAt) {
+      this.#seenAt = this.#heartbeat[0]!;
+      this.#looks += 1;
     }
+    return this.#looks;
   }
 
-  /** Puts the routes that were found into a RIB. */
-  adoptInto(rib: Rib): void {
+  get exit(): string | null {
+    return this.#exit;
+  }
+
+  /** What a reading came to, once it has ended. */
+  reading(number: number = FIRST_READING): Read | undefined {
+    return this.messages.find((message): message is Read => message.type === "read" && message.reading === number);
+  }
+
+  /** Asks for a reading and waits for it. */
+  async read(number: number, ifindex = 0): Promise<Read> {
+    const request = new Int32Array(this.#request);
+    Atomics.store(request, READING_REQUEST.IFINDEX, ifindex);
+    Atomics.store(request, READING_REQUEST.NUMBER, number);
+    await until("the reading has ended", () => this.reading(number) !== undefined || this.exit !== null);
+    return this.reading(number)!;
+  }
+
+  overruns(): number {
+    return this.messages.filter(({ type }) => type === "overrun").length;
+  }
+
+  changes(): KernelChange[] {
+    return this.messages.flatMap((message) => (message.type === "changes" ? message.changes : []));
+  }
+
+  routeChanges(): RouteChange[] {
+    return this.changes().filter((change) => change.kind === "route");
+  }
+
+  routes(): string[] {
+    return this.routeChanges().map((change) => `${change.action} ${prefixOf(change)}`);
+  }
+
+  /** Calls `visit` with the place of each route that a reading has told of. */
+  visitRecords(visit: (bytes: Uint8Array, view: DataView, offset: number) => void, reading = FIRST_READING): void {
     for (const message of this.messages) {
-      if (message.type !== "routes") continue;
+      if (message.type !== "routes" || message.reading !== reading) continue;
       const view = new DataView(message.records);
       let offset = 0;
       for (let index = 0; index < message.count; index++) {
-        assert.ok(rib.adopt(new Uint8Array(message.records), view, offset));
+        visit(new Uint8Array(message.records), view, offset);
         offset = nextRecord(view, offset);
       }
     }
   }
 
-  /** Asks for changes of routes, and returns when they are heard: when one that is made over and over arrives. */
+  /** Puts the routes that were found into a RIB. */
+  adoptInto(rib: Rib): void {
+    this.visitRecords((bytes, view, offset) => {
+      if ((bytes[offset + RECORD.FLAGS]! & RECORD_UNREADABLE) === 0) assert.ok(rib.adopt(bytes, view, offset));
+    });
+  }
+
+  /** Asks for changes of all routes, and returns when they are heard: when one that is made over and over arrives. */
   async wantRoutes(ns: Netns): Promise<void> {
     Atomics.store(new Int32Array(this.#wantRoutes), 0, 1);
     await until("routes are heard", () => {
@@ -124,6 +168,10 @@ class Ear {
   }
 }
 
+function prefixOf({ family, prefix, prefixLength }: RouteChange): string {
+  return formatPrefix(family, prefix, 0, prefixLength);
+}
+
 describe("the monitor", () => {
   let ns: Netns;
   let ear: Ear | undefined;
@@ -131,7 +179,7 @@ describe("the monitor", () => {
   async function listen(): Promise<Ear> {
     const opened = new Ear(ns.name);
     ear = opened;
-    await until("the first look is complete", () => opened.synced !== undefined || opened.exit !== null);
+    await until("the first look is complete", () => opened.reading() !== undefined || opened.exit !== null);
     assert.equal(opened.exit, null);
     return opened;
   }
@@ -194,20 +242,22 @@ describe("the monitor", () => {
       heard
         .changes()
         .flatMap((change) =>
-          change.kind === "address" ? [`${change.action} ${change.address} ${change.ifindex}`] : [],
+          change.kind === "address" ? [`${change.action} ${change.family} ${change.address} ${change.ifindex}`] : [],
         );
     const v0 = heard.links.indexOf("v0");
-    const wanted = [`new 10.7.0.1/24 ${v0}`, `new 2001:db8:7::1/64 ${v0}`, `delete 10.7.0.1/24 ${v0}`];
+    const wanted = [`new 2 10.7.0.1/24 ${v0}`, `new 10 2001:db8:7::1/64 ${v0}`, `delete 2 10.7.0.1/24 ${v0}`];
     await until("all were told", () => wanted.every((change) => addresses().includes(change)));
   });
 
-  it("tells of routes while somebody wants to hear of them, and not of our own", { skip }, async () => {
+  it("tells of all routes while somebody wants to hear of them, and not of our own", { skip }, async () => {
     const heard = await listen();
     const harness = await KernelHarness.start(ns, { portIdCell: heard.portIdCell });
     try {
       ns.ip("route", "add", "198.51.1.0/24", "dev", "v0", "proto", "99");
+      ns.ip("route", "add", "198.51.0.0/24", "dev", "v0", "proto", String(PROTOCOL));
+      await until("one of ours is heard", () => heard.routes().length > 0);
+      assert.deepEqual(heard.routes(), ["new 198.51.0.0/24"], "others not before they are wanted");
       await heard.wantRoutes(ns);
-      assert.ok(!heard.routes().includes("new 198.51.1.0/24"), "not before they were wanted");
 
       await harness.install("route add 198.51.2.0/24 via 10.0.0.2", "route add 2001:db8:e::/48 dev v0");
       await harness.install("route del 198.51.2.0/24", "route del 2001:db8:e::/48");
@@ -217,13 +267,118 @@ describe("the monitor", () => {
       ns.ip("route", "del", "198.51.3.0/24", "metric", "20");
       await until("the last is heard", () => heard.routes().includes("delete 198.51.3.0/24"));
       const routes = heard.routes().filter((route) => !route.endsWith("192.0.2.0/24"));
-      assert.deepEqual(routes, ["new 198.51.3.0/24", "new 2001:db8:d::/48", "delete 198.51.3.0/24"]);
-      const change = heard.changes().find((each) => each.kind === "route" && each.prefix === "2001:db8:d::/48");
-      assert.ok(change?.kind === "route" && change.portId !== 0);
-      assert.deepEqual([change.table, change.metric, change.protocol], [1000, 5, 99]);
+      assert.deepEqual(routes.slice(1), ["new 198.51.3.0/24", "new 2001:db8:d::/48", "delete 198.51.3.0/24"]);
+      const change = heard.routeChanges().find((each) => prefixOf(each) === "2001:db8:d::/48")!;
+      assert.deepEqual([change.table, change.metric, change.protocol, change.isOurs], [1000, 5, 99, false]);
     } finally {
       await harness.close();
     }
+  });
+
+  it("tells of what may concern our routes to everybody, and who did it", { skip }, async () => {
+    const heard = await listen();
+    const bench = new KernelBench(ns, { protocol: PROTOCOL, portIdCell: heard.portIdCell });
+    try {
+      bench.apply(
+        "route add 198.51.1.0/24 via 10.0.0.2",
+        "route add 198.51.2.0/24 via 10.0.0.2",
+        "route add 2001:db8:f1::/48 from 2001:db8:e::/48 via 2001:db8::2",
+        "route add 2001:db8:f2::/48 via 2001:db8::2 table 1000",
+      );
+      ns.ipBatch([
+        // Of no concern.
+        "route add 198.51.9.0/24 dev v0 proto 99",
+        "route del 198.51.1.0/24 metric 20",
+        "route replace 198.51.2.0/24 via 10.0.0.9 metric 20 proto 99",
+        "route append 198.51.2.0/24 via 10.0.0.8 metric 20 proto 99",
+        `route add 198.51.3.0/24 via 10.0.0.2 metric 20 proto ${PROTOCOL}`,
+        "route del 2001:db8:f1::/48 from 2001:db8:e::/48",
+      ]);
+      // What the kernel takes away by itself.
+      ns.ip("link", "set", "v0", "down");
+      const wanted = [
+        "delete 198.51.1.0/24",
+        "new 198.51.2.0/24",
+        "new 198.51.2.0/24",
+        "new 198.51.3.0/24",
+        "delete 2001:db8:f1::/48",
+        "delete 2001:db8:f2::/48",
+      ];
+      await until("all is heard", () => heard.routes().length >= wanted.length);
+      assert.deepEqual(heard.routes(), wanted);
+      const changes = heard.routeChanges();
+      assert.ok(changes.every(({ isOurs }) => isOurs));
+      assert.deepEqual(
+        changes.map(({ portId }) => portId === 0),
+        [false, false, false, false, false, true],
+      );
+      // `ip` may have ended before anybody looked.
+      for (const { by } of changes.slice(0, -1)) assert.match(by, /^(ip\[\d+\]|netlink port \d+)$/);
+      assert.equal(changes.at(-1)!.by, "the kernel");
+      const sourced = changes.find(({ sourceLength }) => sourceLength > 0)!;
+      assert.equal(formatPrefix(Family.IPV6, sourced.source, 0, sourced.sourceLength), "2001:db8:e::/48");
+      assert.deepEqual([changes.at(-1)!.table, changes.at(-1)!.metric], [1000, 20]);
+    } finally {
+      bench.close();
+    }
+  });
+
+  it("tells of nexthop objects that others change, and not of our own", { skip }, async () => {
+    const heard = await listen();
+    const bench = new KernelBench(ns, { protocol: PROTOCOL, portIdCell: heard.portIdCell });
+    const object = { kind: NexthopObjectKind.GROUP, members: [{ id: 1, weight: 1 }] };
+    try {
+      ns.ip("nexthop", "add", "id", "1", "via", "10.0.0.2", "dev", "v0", "proto", "bird");
+      assert.deepEqual(bench.apply({ id: 250_000_001, object }, { id: 250_000_001, object, old: object }), [
+        "ok",
+        "ok",
+      ]);
+      assert.deepEqual(bench.apply({ id: 250_000_001, old: object }, { id: 250_000_002, object }), ["ok", "ok"]);
+      // With its only member the group goes.
+      ns.ip("nexthop", "del", "id", "1");
+      const told = () =>
+        heard.changes().flatMap((each) => (each.kind === "nexthop" ? [`${each.action} ${each.id}`] : []));
+      await until("the last is heard", () => told().includes("delete 1"));
+      assert.deepEqual(told().sort(), ["delete 1", "delete 250000002", "new 1"]);
+      const [first] = heard.changes().filter((each) => each.kind === "nexthop");
+      assert.equal(first!.protocol, 12);
+      assert.match(first!.by, /^(ip\[\d+\]|netlink port \d+)$/);
+    } finally {
+      bench.close();
+    }
+  });
+
+  it("reads on request what the kernel holds of ours, objects first", { skip }, async () => {
+    const heard = await listen();
+    const v0 = heard.links.indexOf("v0");
+    ns.ipBatch([
+      `nexthop add id 250000001 via 2001:db8::2 dev v0 proto ${PROTOCOL}`,
+      "nexthop add id 7 via 10.0.0.2 dev v0 proto 12",
+      `route add 198.51.1.0/24 nhid 250000001 metric 20 proto ${PROTOCOL}`,
+      `route add 198.51.2.0/24 via 10.0.1.2 metric 20 proto ${PROTOCOL}`,
+      `route add 198.51.3.0/24 via 10.0.0.2 metric 20 realm 5 proto ${PROTOCOL}`,
+      `route add 2001:db8:f1::/48 nhid 250000001 metric 20 proto ${PROTOCOL}`,
+      "route add 198.51.4.0/24 nhid 7 proto 12",
+    ]);
+    const complete = { ipv4: true, ipv6: true, nexthops: true };
+    const all = await heard.read(1);
+    assert.deepEqual(all, { type: "read", reading: 1, routes: 3, unreadable: 1, complete });
+    const types = heard.messages.flatMap((message) => ("reading" in message && message.reading === 1 ? [message] : []));
+    assert.deepEqual(
+      types.map(({ type }) => type),
+      ["nexthops", "routes", "routes", "read"],
+    );
+    const [nexthops] = types;
+    assert.ok(nexthops?.type === "nexthops");
+    assert.deepEqual(
+      nexthops.objects.map(({ id, object }) => [id, object?.kind]),
+      [[250_000_001, NexthopObjectKind.SINGLE]],
+    );
+    const some = await heard.read(2, v0);
+    assert.deepEqual(some, { type: "read", reading: 2, routes: 2, unreadable: 1, complete });
+    const flags: number[] = [];
+    heard.visitRecords((bytes, _view, offset) => flags.push(bytes[offset + RECORD.FLAGS]!), 2);
+    assert.deepEqual(flags, [0, RECORD_UNREADABLE, 0]);
   });
 
   it("does not tell of our own when the provider has started anew", { skip }, async () => {
@@ -251,19 +406,24 @@ describe("the monitor", () => {
     }
   });
 
-  it("survives more changes than it can be told of, and reads anew what it keeps", { skip }, async () => {
+  it("survives more changes than it can be told of, and says that it lost some", { skip }, async () => {
     const heard = await listen();
-    await heard.wantRoutes(ns);
     // With the link go all its routes at once, and faster than anybody reads.
-    ns.ipBatch(Array.from({ length: 50_000 }, (_, n) => `route add 2001:db8:f:${n.toString(16)}::/64 dev v0`));
+    const routes = Array.from({ length: 50_000 }, (_, n) => `2001:db8:f:${n.toString(16)}::/64 dev v0`);
+    ns.ipBatch(routes.map((route) => `route add ${route} metric 20 proto ${PROTOCOL}`));
+    assert.equal((await heard.read(1)).routes, routes.length);
+    // That many changes may have been too many already, and nobody has asked since.
+    const before = heard.overruns();
     ns.ip("link", "set", "v0", "down");
-    await until("notifications were lost", () => heard.overrun());
+    await until("notifications were lost", () => heard.overruns() > before);
     ns.ip("link", "add", "late0", "type", "bridge");
     await until("a link made after the flood is known", () => heard.links.indexOf("late0") !== 0);
+    const { routes: left, complete } = await heard.read(2);
+    assert.deepEqual([left, complete.ipv4, complete.nexthops], [0, true, true]);
     // The same route again would be no change, and a change may be among those that are lost.
-    let protocol = 98;
+    let metric = 100;
     await until("the last route is heard", () => {
-      ns.ip("route", "replace", "198.51.3.0/24", "dev", "v2", "proto", String(++protocol));
+      ns.ip("route", "add", "198.51.3.0/24", "dev", "v2", "proto", String(PROTOCOL), "metric", String(++metric));
       return heard.routes().includes("new 198.51.3.0/24");
     });
     assert.equal(heard.exit, null);
@@ -320,8 +480,9 @@ describe("routes of an earlier life", () => {
     const ear = new Ear(ns.name);
     const harness = await KernelHarness.start(ns, { portIdCell: ear.portIdCell });
     try {
-      await until("the first look is complete", () => ear.synced !== undefined || ear.exit !== null);
-      assert.deepEqual(ear.synced, { type: "synced", routes: READABLE.length, unreadable: UNREADABLE.length });
+      await until("the first look is complete", () => ear.reading() !== undefined || ear.exit !== null);
+      const found = ear.reading()!;
+      assert.deepEqual([found.routes, found.unreadable], [READABLE.length, UNREADABLE.length]);
       ear.adoptInto(harness.rib);
       assert.equal(harness.rib.counts().ipv4 + harness.rib.counts().ipv6, READABLE.length);
       assert.deepEqual(routesOf(ns, { protocol: true }), before, "nothing was written");
@@ -357,14 +518,14 @@ describe("routes of an earlier life", () => {
       const prefix = (n: number) => (n & 1 ? `2001:db8:f:${n.toString(16)}::/64` : `100.64.${n >> 8}.${n & 255}`);
       const count = 60_000;
       ns.ipBatch(Array.from({ length: count }, (_, n) => `route add ${prefix(n)} dev v0 metric 20 proto ${PROTOCOL}`));
-      const ear = new Ear(ns.name);
-      await ear.looksAround();
+      const ear = new Ear(ns.name, { takes: false });
       await until("the routes have come that may be under way", () => ear.chunks >= 9);
-      assert.deepEqual([ear.chunks, ear.synced], [9, undefined], "it waits for the first of them to be taken");
+      await until("the thread lives on", () => ear.looks() > 1);
+      assert.deepEqual([ear.chunks, ear.reading()], [9, undefined], "it waits for the first of them to be taken");
       ear.take();
       ns.ipBatch(Array.from({ length: 2000 }, (_, n) => `route add 172.16.${n >> 8}.${n & 255} dev v0 proto 99`));
-      await until("the first look is complete", () => ear.synced !== undefined || ear.exit !== null);
-      assert.deepEqual(ear.synced, { type: "synced", routes: count, unreadable: 0 });
+      await until("the first look is complete", () => ear.reading() !== undefined || ear.exit !== null);
+      assert.deepEqual([ear.reading()!.routes, ear.reading()!.unreadable], [count, 0]);
       const harness = new KernelHarness();
       ear.adoptInto(harness.rib);
       assert.deepEqual([harness.rib.counts().ipv4, harness.rib.counts().ipv6], [count / 2, count / 2]);

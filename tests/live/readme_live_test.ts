@@ -31,7 +31,7 @@ const VARYING: readonly (readonly [RegExp, string])[] = [
     '"$1":N',
   ],
   [/http:\/\/127\.0\.0\.1:\d+\//g, "http://127.0.0.1:PORT/"],
-  [/in \d+\.\d\d s \([\d,]+\/s\)/g, "in N s (N/s)"],
+  [/in \d+\.\d\d s(?: \([\d,]+\/s\))?/g, "in N s"],
   [/^\d\d:\d\d:\d\d\.\d{3} /gm, "TIME "],
   [/netlink port \d+/g, "netlink port N"],
   [/(q_max|queue max|update yields|Cycles): +\d+/g, "$1: N"],

@@ -2,16 +2,24 @@
  * The API over a real RIB and dataplane whose thread shares the test's own, so that a test decides when the "kernel"
  * answers and what.
  */
+import assert from "node:assert/strict";
 import { clearInterval, setInterval } from "node:timers";
 import { now } from "../../core/clock.ts";
 import { AttrsStore, createAttrsStorage } from "../../core/context/attrs_store.ts";
 import { ContextFlag } from "../../core/context/layout.ts";
+import { encodeRecord } from "../../core/context/route_record.ts";
 import { Dataplane } from "../../core/dataplane/dataplane.ts";
 import { type Provider, type ProviderIo, ProviderPriority } from "../../core/dataplane/provider.ts";
 import { LinkTable } from "../../core/model/link_table.ts";
+import type { RouteUpdate } from "../../core/model/route.ts";
 import { type ApiParts, createApi } from "../../core/northbound/api.ts";
-import type { ResultJson, SummaryJson } from "../../core/northbound/api_types.ts";
+import type { ResultJson, SummaryJson, SyncSummaryJson } from "../../core/northbound/api_types.ts";
+import type { Auditor } from "../../core/northbound/audit_api.ts";
 import { EventBus } from "../../core/northbound/events.ts";
+import { Drift } from "../../core/rib/drift.ts";
+import { Journal } from "../../core/rib/journal.ts";
+import { NexthopGroups } from "../../core/rib/nexthop_groups.ts";
+import { Retrier } from "../../core/rib/retry.ts";
 import { Rib } from "../../core/rib/rib.ts";
 import { EMPTY } from "../../core/ring/spsc_ring.ts";
 import { createQuietLog } from "./quiet_log.ts";
@@ -54,6 +62,8 @@ export class StubKernel {
 export interface Harness {
   app: ReturnType<typeof createApi>;
   rib: Rib;
+  journal: Journal;
+  groups: NexthopGroups;
   dataplane: Dataplane;
   links: LinkTable;
   events: EventBus;
@@ -63,6 +73,14 @@ export interface Harness {
   shutdown: AbortController;
   /** Sends a body and returns the answer's lines, parsed. */
   post(body: string, options?: PostOptions): Promise<{ results: ResultJson[]; summary: SummaryJson }>;
+  /** Sends a full-state sync, and returns the answer's lines, parsed. */
+  sync(
+    owner: string,
+    body: string,
+    options?: PostOptions,
+  ): Promise<{ status: number; results: ResultJson[]; summary: SyncSummaryJson }>;
+  /** Puts a route into the RIB that the kernel holds from an earlier life of the daemon. */
+  adopt(update: RouteUpdate): void;
   close(): Promise<void>;
 }
 
@@ -103,12 +121,35 @@ export async function createHarness({
   });
   rib = new Rib(attrs, dataplane);
   dataplane.register({ kind: "stub", name: "kernel", priority: ProviderPriority.KERNEL, threaded: false, options: {} });
+  const journal = new Journal(rib);
+  rib.observers.add(journal);
   const links = createLinks();
+  const groups = new NexthopGroups(rib, dataplane, links);
+  rib.groups = groups;
   const events = new EventBus();
   const shutdown = new AbortController();
   const startup: string[] = [];
+  const auditor: Auditor = {
+    audit: async () => ({
+      routes: 0,
+      missing: 0,
+      changed: 0,
+      unexpected: 0,
+      nexthops: 0,
+      complete: true,
+      elapsedMs: 1,
+    }),
+    lastAudit: null,
+    audits: 0,
+    overruns: 0,
+  };
   const app = createApi({
     rib,
+    auditor,
+    drift: new Drift(),
+    retrier: new Retrier(rib),
+    journal,
+    groups,
     dataplane,
     links,
     events,
@@ -131,13 +172,37 @@ export async function createHarness({
     const { summary } = lines.pop() as { summary: SummaryJson };
     return { results: lines as ResultJson[], summary };
   };
+  const sync = async (
+    owner: string,
+    body: string,
+    { query = "", contentType = "application/x-ndjson" }: PostOptions = {},
+  ) => {
+    const headers = contentType === "" ? {} : { "content-type": contentType };
+    const response = await app.request(`/v1/owners/${owner}/routes${query}`, { method: "PUT", body, headers });
+    const text = await response.text();
+    assert.equal(response.status, 200, text);
+    const lines = text
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    const { summary } = lines.pop() as { summary: SyncSummaryJson };
+    return { status: response.status, results: lines as ResultJson[], summary };
+  };
+  const adopt = (update: RouteUpdate) => {
+    const bytes = new Uint8Array(4096);
+    const view = new DataView(bytes.buffer);
+    encodeRecord(view, bytes, 0, update, 0);
+    assert.ok(rib.adopt(bytes, view, 0));
+  };
   const close = async () => {
     shutdown.abort();
+    groups.stop();
     kernel.holds = false;
     await dataplane.shutdown();
     clearInterval(keepAlive);
   };
-  return { app, rib, dataplane, links, events, kernel, log, startup, shutdown, post, close };
+  const stop = { post, sync, adopt, close };
+  return { app, rib, journal, groups, dataplane, links, events, kernel, log, startup, shutdown, ...stop };
 }
 
 function createLinks(): LinkTable {

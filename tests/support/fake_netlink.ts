@@ -1,6 +1,6 @@
 /**
  * A kernel's netlink side in the place of libc: takes what is sent, answers as it is told, and loses, mangles or delays
- * answers on demand. One socket, which needs no privileges.
+ * answers on demand. Knows one socket, whoever opens it, and needs no privileges.
  */
 import { SO_RCVBUF, SO_SNDBUF } from "../../ffi/libc/constants.ts";
 import { ERRNO } from "../../ffi/libc/errno.ts";
@@ -24,14 +24,17 @@ export interface FakeRequest {
 export type Verdict = number | { errno: number; text?: string; offset?: number };
 
 export class FakeNetlink {
-  /** Each send, as the requests in it. */
+  /** Each send, as the requests in it; questions apart. */
   readonly sends: FakeRequest[][] = [];
+  readonly questions: FakeRequest[] = [];
   receiveBufferBytes = 1 << 20;
   sendBufferBytes = 1 << 20;
   /** Fails the next send with this errno. */
   sendErrno = 0;
   /** Judges a request; the default takes all. */
   judge: (request: FakeRequest) => Verdict = () => 0;
+  /** Answers a question, RTM_GET*; the default has never heard of what is asked for, null is silence. */
+  tell: (question: FakeRequest) => Uint8Array | null = (question) => answerTo(question, { errno: ERRNO.ENOENT });
   /** Takes the answers to a send, in order, and says what of them arrives: datagrams, or errnos of `recvfrom`. */
   deliver: (answers: Uint8Array[]) => (Uint8Array | number)[] = (answers) => answers;
   /** Polls that end early with nothing, as after a signal. */
@@ -82,6 +85,12 @@ export class FakeNetlink {
     }
     if (length > 2 * this.sendBufferBytes - 32) return this.#fail(ERRNO.EMSGSIZE);
     const requests = splitRequests(bytes.slice(0, length));
+    // Types come in fours: NEW, DEL, GET, SET.
+    if (requests.every(({ type }) => (type & 3) === 2)) {
+      this.questions.push(...requests);
+      this.#queue.push(...requests.map(this.tell).filter((answer) => answer !== null));
+      return length;
+    }
     this.sends.push(requests);
     const answers: Uint8Array[] = [];
     for (const request of requests) {

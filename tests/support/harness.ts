@@ -9,7 +9,9 @@ import { Dataplane, type DataplaneOptions } from "../../core/dataplane/dataplane
 import { ProviderPriority, type ProviderSpec } from "../../core/dataplane/provider.ts";
 import type { SpawnThread } from "../../core/dataplane/supervisor.ts";
 import { Family, type RouteUpdate, UpdateOp } from "../../core/model/route.ts";
-import { type Outcome, Rib } from "../../core/rib/rib.ts";
+import type { Outcome } from "../../core/rib/outcome.ts";
+import type { Owner } from "../../core/rib/owners.ts";
+import { Rib } from "../../core/rib/rib.ts";
 import { createQuietLog, type QuietLog } from "./quiet_log.ts";
 import { numberedUpdate, updateNumber } from "./updates.ts";
 import { keepAlive } from "./wait.ts";
@@ -42,8 +44,15 @@ export class Harness {
   readonly results: (Recorded | undefined)[] = [];
   /** Lines in the order of their results, by route number. */
   readonly order = new Map<number, number[]>();
-  readonly outcomes: Record<Outcome, number> = { fib_programmed: 0, fib_failed: 0, skipped: 0, superseded: 0 };
+  readonly outcomes: Record<Outcome, number> = {
+    fib_programmed: 0,
+    fib_failed: 0,
+    rib_programmed: 0,
+    skipped: 0,
+    superseded: 0,
+  };
   readonly session: number;
+  readonly owner: Owner;
   admitted = 0;
   finished = 0;
   /** Called for each result, with the line. */
@@ -63,6 +72,7 @@ export class Harness {
       ...options,
     });
     this.rib = new Rib(new AttrsStore(attrs), this.dataplane);
+    this.owner = this.rib.owners.intern("default")!;
     for (const spec of providers) this.dataplane.register(spec);
     this.session = this.rib.openSession({
       onResult: (slot, outcome, contexts) => {
@@ -87,10 +97,10 @@ export class Harness {
   }
 
   /** Admits one update, for which there must be room, and returns its line. */
-  admit(update: RouteUpdate): number {
+  admit(update: RouteUpdate, owner: Owner = this.owner): number {
     assert.ok(this.dataplane.hasRoom(), "there is room");
     const line = this.admitted++;
-    assert.equal(this.rib.admit(update, 1, this.session, line), null);
+    assert.equal(this.rib.admit(update, owner, this.session, line), null);
     return line;
   }
 
@@ -154,18 +164,9 @@ export class Harness {
     }
   }
 
-  /** When nothing is under way, routes hold exactly the attributes that there are. */
+  /** When nothing is under way, routes and their claims hold exactly the attributes that there are. */
   assertNoLeaks(): void {
-    const store = this.rib.store(Family.IPV4);
-    const wanted = new Map<number, number>();
-    for (let route = 1; route <= store.last; route++) {
-      if (!store.isUsed(route)) continue;
-      for (const attrs of [store.desired(route), store.programmed(route)]) {
-        if (attrs !== NO_ATTRS) wanted.set(attrs, (wanted.get(attrs) ?? 0) + 1);
-      }
-    }
-    assert.equal(this.rib.attrs.count, wanted.size);
-    for (const [attrs, references] of wanted) assert.equal(this.rib.attrs.references(attrs), references);
+    assertNoLeaks(this.rib);
   }
 
   start(): Promise<void> {
@@ -175,4 +176,25 @@ export class Harness {
   stop(): Promise<void> {
     return keepAlive(this.dataplane.shutdown());
   }
+}
+
+/** When nothing is under way, routes and their claims hold exactly the attributes that there are. */
+export function assertNoLeaks(rib: Rib): void {
+  const held = new Map<number, number>();
+  const hold = (attrs: number): void => {
+    if (attrs !== NO_ATTRS) held.set(attrs, (held.get(attrs) ?? 0) + 1);
+  };
+  for (const family of [Family.IPV4, Family.IPV6]) {
+    const store = rib.store(family);
+    for (let route = 1; route <= store.last; route++) {
+      if (!store.isUsed(route)) continue;
+      hold(store.desired(route));
+      hold(store.programmed(route));
+      if (rib.claims.isContested(family, route)) {
+        for (const { attrs } of rib.claims.list(family, store, route)) hold(attrs);
+      }
+    }
+  }
+  assert.equal(rib.attrs.count, held.size);
+  for (const [attrs, references] of held) assert.equal(rib.attrs.references(attrs), references);
 }

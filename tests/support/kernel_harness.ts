@@ -9,19 +9,22 @@ import { AttrsReader } from "../../core/context/attrs.ts";
 import { AttrsStore, createAttrsStorage } from "../../core/context/attrs_store.ts";
 import type { Contexts } from "../../core/context/contexts.ts";
 import { ContextFlag, DPLANE_ERROR_NAMES, U8, U32 } from "../../core/context/layout.ts";
-import { nextRecord, RECORD } from "../../core/context/route_record.ts";
+import { nextRecord, RECORD, RECORD_UNREADABLE } from "../../core/context/route_record.ts";
 import { spawnWorker } from "../../core/daemon/spawn.ts";
 import { Dataplane } from "../../core/dataplane/dataplane.ts";
 import { ProviderPriority, type ProviderSpec } from "../../core/dataplane/provider.ts";
 import type { ThreadHandle } from "../../core/dataplane/supervisor.ts";
 import type { FromThread } from "../../core/dataplane/thread.ts";
+import type { HeldNexthopObject } from "../../core/model/kernel_event.ts";
 import { createRouteUpdate, type Family, type RouteUpdate } from "../../core/model/route.ts";
 import { hintForFailure } from "../../core/northbound/hint.ts";
 import { parseUpdateLine } from "../../core/northbound/update_line.ts";
-import { type Outcome, Rib } from "../../core/rib/rib.ts";
+import type { Outcome } from "../../core/rib/outcome.ts";
+import { Rib } from "../../core/rib/rib.ts";
 import { errnoName } from "../../ffi/libc/errno.ts";
 import { openNetlinkSocket } from "../../ffi/netlink/socket.ts";
 import { selectRuntime } from "../../ffi/runtime/select.ts";
+import { readNexthops } from "../../providers/kernel/read_nexthops.ts";
 import { readRoutes } from "../../providers/kernel/read_routes.ts";
 import type { Netns } from "./netns.ts";
 import { createQuietLog, type QuietLog } from "./quiet_log.ts";
@@ -125,7 +128,7 @@ export class KernelHarness {
         while (!this.dataplane.hasRoom() && this.dataplane.isAccepting());
       }
       this.#parse(line);
-      assert.equal(this.rib.admit(this.#update, 1, session, index), null, line);
+      assert.equal(this.rib.admit(this.#update, this.rib.owners.intern("default")!, session, index), null, line);
     }
     this.rib.flush();
     if (missing > 0) await settled.promise;
@@ -236,28 +239,51 @@ export function countRoutes(ns: Netns, family: "-4" | "-6"): number {
   return text.split("\n").filter((line) => line !== "" && !line.startsWith("\t")).length;
 }
 
-/** Routes of `protocol`, read as the monitor reads them at the start. */
-export function readKernelRoutes(
-  ns: Netns,
-  family: Family,
-  protocol: number,
-): { routes: RouteUpdate[]; unreadable: number } {
+/** What a reading of the kernel found. */
+export interface KernelReading {
+  routes: RouteUpdate[];
+  /** Keys of routes that could not be read. */
+  strange: RouteUpdate[];
+  /** Of both, and of those whose key could not be read either. */
+  unreadable: number;
+  interrupted: boolean;
+}
+
+/** Routes of `protocol`, or those of them that use the interface `ifindex`, read as the monitor reads them. */
+export function readKernelRoutes(ns: Netns, family: Family, protocol: number, ifindex = 0): KernelReading {
   const socket = openNetlinkSocket(libc, { netns: ns.name, strictCheck: true, receiveBufferBytes: 1 << 20 });
-  const witness = openNetlinkSocket(libc, { netns: ns.name });
   const routes: RouteUpdate[] = [];
-  const result = readRoutes(socket, witness, family, protocol, 1, (records, count) => {
-    let offset = 0;
-    for (let index = 0; index < count; index++) {
-      routes.push(decodeRecord(records, offset));
-      offset = nextRecord(new DataView(records), offset);
-    }
-    assert.equal(offset, records.byteLength, "records fill their buffer");
+  const strange: RouteUpdate[] = [];
+  const reading = { family, protocol, ifindex, sequence: 1, options: {} };
+  const result = readRoutes(socket, reading, {
+    onChunk: (records, count) => {
+      let offset = 0;
+      for (let index = 0; index < count; index++) {
+        const isUnreadable = (new Uint8Array(records)[offset + RECORD.FLAGS]! & RECORD_UNREADABLE) !== 0;
+        (isUnreadable ? strange : routes).push(decodeRecord(records, offset));
+        offset = nextRecord(new DataView(records), offset);
+      }
+      assert.equal(offset, records.byteLength, "records fill their buffer");
+    },
+    onRestart: () => {
+      routes.length = 0;
+      strange.length = 0;
+    },
+    onProgress: () => {},
   });
   socket.close();
-  witness.close();
   assert.equal(result.dump.errno, 0);
   assert.equal(result.routes, routes.length);
-  return { routes, unreadable: result.unreadable };
+  return { routes, strange, unreadable: result.unreadable, interrupted: result.dump.interrupted };
+}
+
+/** Nexthop objects of `protocol`, read as the monitor reads them. */
+export function readKernelNexthops(ns: Netns, protocol: number): HeldNexthopObject[] {
+  const socket = openNetlinkSocket(libc, { netns: ns.name });
+  const { dump, objects } = readNexthops(socket, protocol, 1);
+  socket.close();
+  assert.equal(dump.errno, 0);
+  return objects;
 }
 
 /** A record of core/context/route_record.ts as an update. */

@@ -4,10 +4,16 @@
  */
 import { CONFIG_PATH_DEFAULT, SOCKET_PATH_DEFAULT, VERSION } from "../../constants.ts";
 import { EXIT_BROKEN_PIPE, escapeControls, isBrokenPipe } from "../../output.ts";
+import { readTokenFile } from "../../token_file.ts";
 import {
+  type AuditJson,
   type DplaneJson,
   type HealthJson,
   type LookupJson,
+  type NexthopGroupJson,
+  type NexthopGroupsJson,
+  type OwnersJson,
+  type PlanJson,
   type ProvidersJson,
   type ReadyJson,
   type ResultJson,
@@ -16,13 +22,17 @@ import {
   type SummaryLineJson,
   UPDATE_CONTENT_TYPES,
 } from "../api_types.ts";
-import { ApiClient, readLines, UnreachableError } from "./client.ts";
+import { ApiClient, readAll, readLines, UnreachableError } from "./client.ts";
 import { readEvents } from "./event_stream.ts";
 import {
+  formatAudit,
   formatDplane,
   formatEvent,
   formatHealth,
   formatLookup,
+  formatNexthopGroup,
+  formatOwners,
+  formatPlan,
   formatProviders,
   formatResult,
   formatRoute,
@@ -30,7 +40,10 @@ import {
 import { type ClientCommand, EXIT_FAILED, EXIT_NO_DAEMON, EXIT_USAGE } from "./grammar.ts";
 import type { CliIo } from "./io.ts";
 import { loadRoutes } from "./load.ts";
-import { toListQuery, toLookupQuery, toUpdateLine, UsageError } from "./route_words.ts";
+import { toGroupNumber, toNexthopGroup } from "./nexthop_group_words.ts";
+import { showHistory, toHistoryQuery } from "./route_show.ts";
+import { toFlushedOwner, toListQuery, toLookupQuery, toUpdateLine, UsageError } from "./route_words.ts";
+import { flushRoutes, syncRoutes } from "./sync.ts";
 
 /** Lists are written in pieces of about this length: a system call for each of a million lines would take seconds. */
 const OUTPUT_PIECE_LENGTH = 1 << 16;
@@ -65,28 +78,61 @@ async function dispatch(command: ClientCommand, io: CliIo): Promise<number> {
   if (command.kind === "check-config") return checkConfig(command.file, command.json, io);
 
   const socket = command.socket ?? (io.environment["DPLANED_DAEMON_SOCKET"] || SOCKET_PATH_DEFAULT);
-  const client = new ApiClient(socket);
+  const client = new ApiClient(socket, readToken(command, io));
   const { json } = command;
   switch (command.kind) {
     case "route-install":
       return updateRoute("install", command, client, io);
     case "route-delete":
       return updateRoute("delete", command, client, io);
+    case "route-show": {
+      const list = toListQuery(command.words, command);
+      const query = toHistoryQuery(list);
+      return query === undefined ? listRoutes(list, json, client, io) : showHistory(query, json, client, io);
+    }
     case "route-list":
       return listRoutes(toListQuery(command.words, command), json, client, io);
     case "route-lookup":
       return lookUp(command, client, io);
     case "route-load":
       return loadRoutes(command, client, io);
+    case "group-set":
+      return setNexthopGroup(command, client, io);
+    case "group-delete":
+      return deleteNexthopGroup(command, client, io);
+    case "group-show": {
+      const group = await client.getJson<NexthopGroupJson>(groupPath(command.id));
+      return show(group, formatNexthopGroup, json, io);
+    }
+    case "group-list":
+      return listNexthopGroups(json, client, io);
+    case "route-sync":
+      return syncRoutes(command, client, io);
+    case "route-flush":
+      return flushRoutes({ ...command, owner: toFlushedOwner(command.words, command.owner) }, client, io);
+    case "show-owners":
+      return show(await client.getJson<OwnersJson>("/v1/owners"), formatOwners, json, io);
     case "show-dplane":
       return show(await client.getJson<DplaneJson>("/v1/dplane"), formatDplane, json, io);
     case "show-providers":
       return show(await client.getJson<ProvidersJson>("/v1/providers"), formatProviders, json, io);
     case "show-health":
       return showHealth(json, client, io);
+    case "audit":
+      return audit(json, client, io);
     case "monitor":
       return monitor(json, client, io);
   }
+}
+
+/** The token to show, of a command that changes something. */
+function readToken(command: ClientCommand, io: CliIo): string | undefined {
+  if (!("tokenFile" in command)) return undefined;
+  const path = command.tokenFile ?? (io.environment["DPLANED_TOKEN_FILE"] || undefined);
+  if (path === undefined) return undefined;
+  const token = readTokenFile(path);
+  if (!token.ok) throw new Error(`Cannot read the token in ${path}: ${token.message}`);
+  return token.token;
 }
 
 function show<T>(answer: T, format: (answer: T) => string, json: boolean, io: CliIo): number {
@@ -116,6 +162,7 @@ async function checkConfig(file: string | undefined, json: boolean, io: CliIo): 
 interface UpdateCommand {
   words: readonly string[];
   owner: string | undefined;
+  dryRun: boolean;
   json: boolean;
 }
 
@@ -129,15 +176,16 @@ async function updateRoute(
   const response = await client.request({
     method: "POST",
     path: "/v1/routes",
-    query: { owner },
+    query: { owner, dryRun: command.dryRun ? "true" : undefined },
     headers: { "content-type": UPDATE_CONTENT_TYPES.iproute2, accept: UPDATE_CONTENT_TYPES.ndjson },
     body: `${line}\n`,
   });
-  let result: ResultJson | undefined;
+  let result: ResultJson | PlanJson | undefined;
   for await (const text of readLines(response)) {
-    const answer = JSON.parse(text) as ResultJson | SummaryLineJson;
+    const answer = JSON.parse(text) as ResultJson | PlanJson | SummaryLineJson;
     if (!("summary" in answer)) result = answer;
   }
+  if (result !== undefined && "plan" in result) return show(result, formatPlan, command.json, io);
   if (result === undefined) throw new Error("The daemon ended its answer without a result; see `dplaned route show`");
 
   const failed = result.status === "fib_failed" || result.status === "rejected";
@@ -175,6 +223,48 @@ async function lookUp(
   else if (answer.route !== null) io.stdout(formatLookup(answer));
   else io.stderr(formatLookup(answer));
   return answer.route === null ? EXIT_FAILED : 0;
+}
+
+async function audit(json: boolean, client: ApiClient, io: CliIo): Promise<number> {
+  const response = await client.request({ method: "POST", path: "/v1/audit" });
+  const [text] = await Array.fromAsync(readLines(response));
+  const report = JSON.parse(text!) as AuditJson;
+  io.stdout(json ? `${text}\n` : formatAudit(report));
+  return report.complete ? 0 : EXIT_FAILED;
+}
+
+function groupPath(id: string): string {
+  return `/v1/nexthop-groups/${toGroupNumber(id)}`;
+}
+
+async function setNexthopGroup(
+  command: { id: string; words: readonly string[]; json: boolean },
+  client: ApiClient,
+  io: CliIo,
+): Promise<number> {
+  const body = JSON.stringify(toNexthopGroup(command.words));
+  const headers = { "content-type": "application/json", accept: "application/json" };
+  const response = await client.request({ method: "PUT", path: groupPath(command.id), headers, body });
+  const group = JSON.parse(await readAll(response)) as NexthopGroupJson;
+  const failed = group.status === "fib_failed";
+  const text = command.json ? `${JSON.stringify(group)}\n` : formatNexthopGroup(group);
+  if (failed && !command.json) io.stderr(text);
+  else io.stdout(text);
+  return failed ? EXIT_FAILED : 0;
+}
+
+async function deleteNexthopGroup(
+  { id, json }: { id: string; json: boolean },
+  client: ApiClient,
+  io: CliIo,
+): Promise<number> {
+  await readAll(await client.request({ method: "DELETE", path: groupPath(id) }));
+  return show({ id: toGroupNumber(id), deleted: true }, () => `nexthop group ${id}: deleted\n`, json, io);
+}
+
+async function listNexthopGroups(json: boolean, client: ApiClient, io: CliIo): Promise<number> {
+  const list = await client.getJson<NexthopGroupsJson>("/v1/nexthop-groups");
+  return show(list, ({ nexthopGroups }) => nexthopGroups.map(formatNexthopGroup).join(""), json, io);
 }
 
 async function showHealth(json: boolean, client: ApiClient, io: CliIo): Promise<number> {

@@ -4,7 +4,7 @@
  */
 import { request as httpRequest, type IncomingMessage } from "node:http";
 import { errorCode } from "../../output.ts";
-import type { ProblemJson } from "../api_types.ts";
+import type { LineErrorJson, ProblemJson } from "../api_types.ts";
 
 /** Nobody answers at the socket: exit status 3. */
 export class UnreachableError extends Error {
@@ -27,10 +27,15 @@ export class BrokenOffError extends Error {
 export class ApiError extends Error {
   override name = "ApiError";
   readonly status: number;
+  /** What was wrong with a body; of many errors the first. */
+  readonly errors: readonly LineErrorJson[];
+  readonly errorCount: number;
 
-  constructor(status: number, message: string) {
+  constructor(status: number, message: string, errors: readonly LineErrorJson[] = [], errorCount = errors.length) {
     super(message);
     this.status = status;
+    this.errors = errors;
+    this.errorCount = errorCount;
   }
 }
 
@@ -47,9 +52,12 @@ export interface ApiRequest {
 
 export class ApiClient {
   readonly #socketPath: string;
+  readonly #token: string | undefined;
 
-  constructor(socketPath: string) {
+  /** `token` is shown with every request. */
+  constructor(socketPath: string, token?: string) {
     this.#socketPath = socketPath;
+    this.#token = token;
   }
 
   /**
@@ -72,7 +80,12 @@ export class ApiClient {
       socketPath: this.#socketPath,
       method,
       path: path + search,
-      headers: { host: "localhost", connection: "keep-alive", ...headers },
+      headers: {
+        host: "localhost",
+        connection: "keep-alive",
+        ...(this.#token === undefined ? {} : { authorization: `Bearer ${this.#token}` }),
+        ...headers,
+      },
       agent: false,
     });
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
@@ -147,7 +160,8 @@ async function* readText(response: AsyncIterable<Uint8Array>): AsyncGenerator<st
   }
 }
 
-async function readAll(response: AsyncIterable<Uint8Array>): Promise<string> {
+/** The whole of an answer. */
+export async function readAll(response: AsyncIterable<Uint8Array>): Promise<string> {
   return (await Array.fromAsync(readText(response))).join("");
 }
 
@@ -178,9 +192,9 @@ async function readProblem(response: IncomingMessage): Promise<ApiError> {
   const status = response.statusCode ?? 0;
   const text = await readAll(response);
   try {
-    const { title, detail, hint } = JSON.parse(text) as ProblemJson;
+    const { title, detail, hint, errors, errorCount } = JSON.parse(text) as ProblemJson;
     const message = [title, detail].filter((part) => part !== undefined && part !== "").join(": ");
-    return new ApiError(status, hint === undefined ? message : `${message} (${hint})`);
+    return new ApiError(status, hint === undefined ? message : `${message} (${hint})`, errors, errorCount);
   } catch {
     return new ApiError(status, `dplaned answered with HTTP status ${status}`);
   }

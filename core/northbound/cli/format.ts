@@ -1,21 +1,34 @@
 /** How answers of the API look as text: iproute2's words where it has them, FRR's for the dataplane's counters. Pure. */
 import { RT_TABLE_DEFAULT } from "../../constants.ts";
 import type {
+  AuditJson,
   DplaneJson,
   ErrorJson,
   EventsJson,
   HealthJson,
   LookupJson,
+  NexthopGroupJson,
+  NexthopGroupMemberJson,
   NexthopJson,
+  OwnerJson,
+  OwnersJson,
+  PlanJson,
+  PlanSummaryJson,
   ProvidersJson,
   ReadyJson,
   ResultJson,
   RouteJson,
   SummaryJson,
+  SyncSummaryJson,
 } from "../api_types.ts";
 
 /** `203.0.113.0/24 via 10.0.0.2 dev v0 metric 20 [owner default, fib_programmed]`; several nexthops take a line each. */
 export function formatRoute(route: RouteJson): string {
+  return formatWords(route, describeState(route).join(", "));
+}
+
+/** A route in iproute2's words, with what it has none for in brackets. */
+function formatWords(route: RouteJson, state: string): string {
   const nexthops = route.nexthops ?? [];
   const words: string[] = [];
   if (route.type !== "unicast") words.push(route.type);
@@ -28,7 +41,7 @@ export function formatRoute(route: RouteJson): string {
   if (route.prefsrc !== undefined) words.push("src", route.prefsrc);
   words.push("metric", String(route.metric));
   if (route.mtu !== undefined) words.push("mtu", String(route.mtu));
-  words.push(`[${describeState(route).join(", ")}]`);
+  if (state !== "") words.push(`[${state}]`);
 
   const lines = [words.join(" ")];
   if (nexthops.length > 1) {
@@ -37,9 +50,68 @@ export function formatRoute(route: RouteJson): string {
   return `${lines.join("\n")}\n`;
 }
 
+/**
+ * A line of a dry run as a diff has it: `+` for a route that the kernel would get, `-` for one that it would lose, `~` for
+ * one in whose place it would get the one behind `->`. With a space first, what would change nothing.
+ */
+export function formatPlan({ plan, prefix, table, old, new: next, winner, waitingFor }: PlanJson): string {
+  // Only where another owner's route is concerned, too, does it matter whose they are.
+  const isShared = winner !== undefined || (old !== undefined && next !== undefined && old.owner !== next.owner);
+  const describe = (route: RouteJson): string => formatWords(route, isShared ? formatOwner(route.owner) : "");
+  switch (plan) {
+    case "add":
+      return `+ ${describe(next!)}`;
+    case "delete":
+      return `- ${describe(old!)}`;
+    case "replace":
+      return `~ ${describe(old!)}  -> ${describe(next!)}`;
+    case "none": {
+      const name = `  ${prefix} table ${table === RT_TABLE_DEFAULT ? "main" : table}`;
+      if (winner !== undefined) return `${name}: held, ${winner} has a better route\n`;
+      return `${name}: ${waitingFor === undefined ? "no change" : `held, waiting for ${waitingFor}`}\n`;
+    }
+  }
+}
+
+/** `dry run of 4 updates: 1 to add, 1 to replace, 2 unchanged; nothing was done`. */
+export function formatPlanSummary(summary: PlanSummaryJson): string {
+  const words = [
+    [summary.add, "to add"],
+    [summary.replace, "to replace"],
+    [summary.delete, "to delete"],
+    [summary.none, "unchanged"],
+    [summary.rejected, "rejected"],
+  ] as const;
+  const counts = words.filter(([count]) => count > 0).map(([count, word]) => `${formatCount(count)} ${word}`);
+  const head = `dry run of ${formatCount(summary.received)} update${summary.received === 1 ? "" : "s"}`;
+  return `${counts.length === 0 ? head : `${head}: ${counts.join(", ")}`}; nothing was done\n`;
+}
+
+/** `564,580 routes in 1.12 s: 5,646 updated, 558,934 unchanged`, and what failed of it. */
+export function formatSyncSummary(summary: SyncSummaryJson): string {
+  const words = [
+    [summary.installed, "installed"],
+    [summary.updated, "updated"],
+    [summary.deleted + summary.swept, "deleted"],
+    [summary.unchanged, "unchanged"],
+    [summary.ribProgrammed, "held"],
+    [summary.superseded, "superseded"],
+    [summary.fibFailed, "failed"],
+    [summary.rejected, "not done"],
+  ] as const;
+  const counts = words.filter(([count]) => count > 0).map(([count, word]) => `${formatCount(count)} ${word}`);
+  const routes = `${formatCount(summary.received)} route${summary.received === 1 ? "" : "s"}`;
+  const head = `${routes} in ${(summary.elapsedMs / 1000).toFixed(2)} s`;
+  return `${counts.length === 0 ? head : `${head}: ${counts.join(", ")}`}\n`;
+}
+
+function formatOwner(owner: string): string {
+  return owner === "" ? "adopted, no owner" : `owner ${owner}`;
+}
+
 /** What iproute2 has no words for. */
 function describeState({ owner, distance, tag, status, winner, waitingFor, error }: RouteJson): string[] {
-  const parts = [owner === "" ? "adopted, no owner" : `owner ${owner}`];
+  const parts = [formatOwner(owner)];
   if (distance !== undefined && distance !== 0) parts.push(`distance ${distance}`);
   if (tag !== undefined && tag !== 0) parts.push(`tag ${tag}`);
   parts.push(error === undefined ? status : `${status}: ${formatError(error)}`);
@@ -48,7 +120,7 @@ function describeState({ owner, distance, tag, status, winner, waitingFor, error
   return parts;
 }
 
-function formatNexthop({ via, dev, onlink, labels, seg6 }: NexthopJson): string {
+export function formatNexthop({ via, dev, onlink, labels, seg6 }: NexthopJson): string {
   const words: string[] = [];
   if (labels !== undefined) words.push("encap mpls", labels.join("/"));
   if (seg6 !== undefined) words.push(`encap seg6 mode ${seg6.mode} segs ${seg6.segs.join(",")}`);
@@ -58,8 +130,34 @@ function formatNexthop({ via, dev, onlink, labels, seg6 }: NexthopJson): string 
   return words.join(" ");
 }
 
+/** The group on a line, then each nexthop on one of its own. */
+export function formatNexthopGroup(group: NexthopGroupJson): string {
+  const { id, members, backup = [], resilient, status, kernelId, inline, waitingFor, error } = group;
+  const words = [`nexthop group ${id}`];
+  if (resilient !== undefined) {
+    const { buckets, idleTimer, unbalancedTimer } = resilient;
+    words.push(`type resilient buckets ${buckets} idle_timer ${idleTimer} unbalanced_timer ${unbalancedTimer}`);
+  }
+  const state: string[] = [status];
+  if (kernelId !== undefined) state.push(`kernel id ${kernelId}`);
+  if (inline === true) state.push("routes have the nexthops themselves");
+  if (waitingFor !== undefined) state.push(`waiting for ${waitingFor}`);
+  const lines = [`${words.join(" ")} [${state.join(", ")}]`];
+  if (error !== undefined) {
+    const place = error.field === undefined ? "" : `${error.field}: `;
+    lines.push(`\t${place}${formatError(error)}${error.hint === undefined ? "" : `; ${error.hint}`}`);
+  }
+  for (const member of members) lines.push(`\tnexthop ${formatMember(member)}`);
+  for (const member of backup) lines.push(`\tbackup ${formatMember(member)}`);
+  return `${lines.join("\n")}\n`;
+}
+
+function formatMember(member: NexthopGroupMemberJson): string {
+  return `${formatNexthop(member)} weight ${member.weight ?? 1}${member.active ? "" : " [not in use]"}`;
+}
+
 /** `Nexthop has invalid gateway (ENETUNREACH)`. */
-function formatError({ message, code }: ErrorJson): string {
+export function formatError({ message, code }: ErrorJson): string {
   return `${message} (${code})`;
 }
 
@@ -93,7 +191,9 @@ function describeResult({ op, status, provider, error, winner, waitingFor }: Omi
 export function formatFailure(file: string, { line, prefix, status, error }: ResultJson): string {
   const what = error === undefined ? status : formatError(error);
   const hint = error?.hint === undefined ? "" : `; ${error.hint}`;
-  return `${file}:${line}: ${prefix === undefined ? "" : `${prefix}: `}${what}${hint}\n`;
+  // A full-state sync deletes what has no line.
+  const place = line === 0 ? "" : `${file}:${line}: `;
+  return `${place}${prefix === undefined ? "" : `${prefix}: `}${what}${hint}\n`;
 }
 
 const SUMMARY_WORDS = [
@@ -146,6 +246,25 @@ export function formatDplane(dplane: DplaneJson): string {
   return `Dataplane:\n${formatRows(rows)}`;
 }
 
+/** `5 routes compared in 12 ms: 1 missing and 0 changed repaired, 0 unexpected removed`. */
+export function formatAudit({
+  routes,
+  missing,
+  changed,
+  unexpected,
+  nexthops,
+  complete,
+  elapsedMs,
+}: AuditJson): string {
+  const head = `${formatCount(routes)} routes compared in ${formatCount(elapsedMs)} ms`;
+  const found =
+    missing + changed + unexpected + nexthops === 0
+      ? "the kernel holds what it should"
+      : `${formatCount(missing)} missing and ${formatCount(changed)} changed are repaired, ${formatCount(unexpected)} unexpected removed${nexthops > 0 ? `, ${formatCount(nexthops)} nexthop objects put right` : ""}`;
+  const tail = complete ? "" : "; somebody changed routes all the while, so there may be more: run it again";
+  return `${head}: ${found}${tail}\n`;
+}
+
 /** `NAME (ID): in: N, q_max: N, out: N, q_max: N`; what is not as it should be follows on a line of its own. */
 export function formatProviders({ providers }: ProvidersJson): string {
   let text = "";
@@ -154,6 +273,28 @@ export function formatProviders({ providers }: ProvidersJson): string {
     if (state !== "up" || errors > 0) text += `  state: ${state}, errors: ${errors}, undone: ${undone}\n`;
   }
   return text;
+}
+
+/** A line for each owner, and one for what is nobody's, where there is any. */
+export function formatOwners({ owners }: OwnersJson): string {
+  return owners
+    .filter(({ name, routes }) => name !== "" || routes > 0)
+    .map((owner) => `${owner.name || "[adopted, no owner]"}: ${describeOwner(owner).join(", ")}\n`)
+    .join("");
+}
+
+function describeOwner(owner: OwnerJson): string[] {
+  const { name, routes, held, distance, prefixLimit, tables, takeOver, hasToken, syncing, syncedAt } = owner;
+  const parts = [`routes: ${routes}`];
+  if (name === "") return parts;
+  parts.push(`held: ${held}`, `distance: ${distance}`);
+  if (prefixLimit > 0) parts.push(`prefix-limit: ${prefixLimit}`);
+  if (tables.length > 0) parts.push(`tables: ${tables.join(" ")}`);
+  if (takeOver) parts.push("take-over");
+  if (hasToken) parts.push("token");
+  if (syncing) parts.push("syncing");
+  else parts.push(`synced: ${syncedAt === 0 ? "never" : new Date(syncedAt).toISOString()}`);
+  return parts;
 }
 
 export function formatHealth(health: HealthJson, ready: ReadyJson): string {
@@ -199,6 +340,14 @@ export function formatEvent(name: string, data: unknown): string {
   return `${clock}${name.padEnd(6)} ${describeEvent(name, data)}\n`;
 }
 
+/** `203.0.113.0/24 table main missing, by ip[4711]; repaired at once`. */
+function describeDrift({ prefix, table, kind, by, repairInMs, times }: EventsJson["drift"]): string {
+  const where = `${prefix} table ${table === RT_TABLE_DEFAULT ? "main" : table}`;
+  const repair =
+    repairInMs === 0 ? "repaired at once" : `repair in ${(repairInMs / 1000).toFixed(1)} s, for the ${times}th time`;
+  return `${where} ${kind}${by === undefined ? "" : `, by ${by}`}; ${repair}`;
+}
+
 function describeEvent(name: string, data: unknown): string {
   switch (name) {
     case "result": {
@@ -209,6 +358,8 @@ function describeEvent(name: string, data: unknown): string {
       const { object, action, text } = data as EventsJson["kernel"];
       return `${object} ${action} ${text}`;
     }
+    case "drift":
+      return describeDrift(data as EventsJson["drift"]);
     case "health": {
       const { ready, reasons } = data as EventsJson["health"];
       return ready ? "ready" : `not ready: ${reasons.join("; ")}`;

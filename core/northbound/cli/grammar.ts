@@ -31,7 +31,7 @@ const jsonOption = option("--json", { description: say("Print JSON.") });
 /** What every command but `run` takes; `check-config` and `version` ask no daemon and only take it for uniformity. */
 const client = { socket: socketOption, json: jsonOption };
 
-const words = (metavar: "ROUTE" | "FILTER" | "ADDRESS", min: number, description: string) =>
+const words = (metavar: "ROUTE" | "FILTER" | "ADDRESS" | "NEXTHOP", min: number, description: string) =>
   multiple(argument(string({ metavar }), { description: say(description) }), {
     min,
     errors: { tooFew: say(`Missing words; expected ${description}.`) },
@@ -42,6 +42,17 @@ const ownerOption = optional(
     description: say(`Whose routes these are; "${OWNER_DEFAULT}" unless given here or by the word owner.`),
   }),
 );
+
+/** What every command takes that changes routes. */
+const writer = {
+  ...client,
+  tokenFile: optional(
+    option("--token-file", string({ metavar: "FILE" }), {
+      description: say("File with the owner's token, where it needs one (default: $DPLANED_TOKEN_FILE)."),
+    }),
+  ),
+  dryRun: option("--dry-run", { description: say("Only print what would change in the kernel.") }),
+};
 
 const examples = (...lines: string[]): Message => [
   text("Examples:"),
@@ -85,7 +96,7 @@ const ROUTE_WORDS =
 
 const routeInstall = command(
   "install",
-  object({ kind: constant("route-install"), ...client, owner: ownerOption, words: words("ROUTE", 1, ROUTE_WORDS) }),
+  object({ kind: constant("route-install"), ...writer, owner: ownerOption, words: words("ROUTE", 1, ROUTE_WORDS) }),
   {
     brief: say("Add a route, or replace it."),
     aliases: ["add", "replace"],
@@ -101,7 +112,7 @@ const routeDelete = command(
   "delete",
   object({
     kind: constant("route-delete"),
-    ...client,
+    ...writer,
     owner: ownerOption,
     words: words("ROUTE", 1, "PREFIX [table N] [vrf NAME] [metric N] [owner O]"),
   }),
@@ -127,12 +138,12 @@ const listExamples = examples(
   "dplaned route list owner bgp status fib_failed --json",
 );
 
-const routeShow = command("show", object({ kind: constant("route-list"), ...listFields }), {
-  brief: say("Show routes and what became of them."),
+const routeShow = command("show", object({ kind: constant("route-show"), ...listFields }), {
+  brief: say("Show routes and what became of them; of one prefix also why, and all that happened to it."),
   footer: listExamples,
 });
 const routeList = command("list", object({ kind: constant("route-list"), ...listFields }), {
-  brief: say("The same as show."),
+  brief: say("List routes and what became of them, a line each."),
   aliases: ["ls"],
   footer: listExamples,
 });
@@ -147,17 +158,16 @@ const routeLookup = command(
   },
 );
 
+const updatesFile = (description: string) =>
+  argument(string({ metavar: "FILE" }), { description: say(`${description}; - for standard input.`) });
+
 const routeLoad = command(
   "load",
   object({
     kind: constant("route-load"),
-    ...client,
+    ...writer,
     owner: ownerOption,
-    file: argument(string({ metavar: "FILE" }), {
-      description: say(
-        "NDJSON, a JSON array, or lines as ip -batch takes them (route add|replace|del ...); - for standard input.",
-      ),
-    }),
+    file: updatesFile("NDJSON, a JSON array, or lines as ip -batch takes them (route add|replace|del ...)"),
   }),
   {
     brief: say("Send a file of updates."),
@@ -168,12 +178,93 @@ const routeLoad = command(
   },
 );
 
+const routeSync = command(
+  "sync",
+  object({
+    kind: constant("route-sync"),
+    ...writer,
+    owner: option("--owner", string({ metavar: "OWNER" }), {
+      description: say("Whose routes these are, all of them."),
+    }),
+    file: updatesFile("The routes that there are to be, as route load takes them, without deletions"),
+  }),
+  {
+    brief: say("Make an owner's routes exactly those of a file: writes what differs, deletes the rest last."),
+    footer: examples(
+      "dplaned route sync table.ndjson --owner bgp --dry-run",
+      "dplaned route sync table.ndjson --owner bgp",
+      "generate-routes | dplaned route sync - --owner static --token-file /etc/dplaned/static.token",
+    ),
+  },
+);
+
+const routeFlush = command(
+  "flush",
+  object({
+    kind: constant("route-flush"),
+    ...writer,
+    owner: ownerOption,
+    words: words("FILTER", 0, "owner O"),
+  }),
+  {
+    brief: say("Withdraw all routes of an owner."),
+    footer: examples("dplaned route flush owner bgp --dry-run", "dplaned route flush owner bgp"),
+  },
+);
+
 const route = command(
   "route",
-  or(routeInstall, routeDelete, routeShow, routeList, routeLookup, routeLoad, {
-    errors: { noMatch: say("Do what with routes? Expected install, delete, show, list, lookup or load.") },
+  or(routeInstall, routeDelete, routeShow, routeList, routeLookup, routeLoad, routeSync, routeFlush, {
+    errors: {
+      noMatch: say("Do what with routes? Expected install, delete, show, list, lookup, load, sync or flush."),
+    },
   }),
-  { brief: say("Install, delete, show and load routes.") },
+  { brief: say("Install, delete, show, load and sync routes.") },
+);
+
+const groupId = argument(string({ metavar: "ID" }), { description: say("Number of the group.") });
+const GROUP_WORDS =
+  "[nexthop] via ADDR dev IF [weight N]... [nexthop ...]... [backup via ADDR dev IF]... [type resilient buckets N]";
+
+const groupSet = command(
+  "set",
+  object({ kind: constant("group-set"), ...client, id: groupId, words: words("NEXTHOP", 1, GROUP_WORDS) }),
+  {
+    brief: say("Define a group, or change it: all routes on it move at once."),
+    aliases: ["add", "replace"],
+    footer: examples(
+      "dplaned nexthop-group set 7 via 10.0.0.2 dev v0",
+      "dplaned nexthop-group set 7 nexthop via 10.0.0.2 dev v0 nexthop via 10.0.1.2 dev v2 weight 3",
+      "dplaned nexthop-group set 7 via 10.0.0.2 dev v0 backup via 10.0.1.2 dev v2",
+      "dplaned nexthop-group set 7 via 10.0.0.2 dev v0 type resilient buckets 64 idle_timer 60",
+      "dplaned route install 203.0.113.0/24 nhid 7",
+    ),
+  },
+);
+
+const groupDelete = command("delete", object({ kind: constant("group-delete"), ...client, id: groupId }), {
+  brief: say("Delete a group that no route is on."),
+  aliases: ["del"],
+  footer: examples("dplaned nexthop-group delete 7"),
+});
+
+const groupShow = command("show", object({ kind: constant("group-show"), ...client, id: groupId }), {
+  brief: say("Show a group and what became of it."),
+  footer: examples("dplaned nexthop-group show 7", "dplaned nexthop-group show 7 --json"),
+});
+
+const groupList = command("list", object({ kind: constant("group-list"), ...client }), {
+  brief: say("Show all groups."),
+  aliases: ["ls"],
+  footer: examples("dplaned nexthop-group list"),
+});
+
+const nexthopGroup = command(
+  "nexthop-group",
+  or(groupSet, groupDelete, groupShow, groupList, {
+    errors: { noMatch: say("Do what with nexthop groups? Expected set, delete, show or list.") },
+  }),
+  { brief: say("Define nexthop groups that routes share.") },
 );
 
 const showCommand = <const K extends string>(name: string, kind: K, brief: string) =>
@@ -187,11 +278,17 @@ const show = command(
   or(
     showCommand("dplane", "show-dplane", "Counters of the dataplane."),
     showCommand("providers", "show-providers", "Counters of each provider."),
+    showCommand("owners", "show-owners", "Who owns routes, on which terms, and how many."),
     showCommand("health", "show-health", "Whether the daemon works and is ready; fails if not."),
-    { errors: { noMatch: say("Show what? Expected dplane, providers or health.") } },
+    { errors: { noMatch: say("Show what? Expected dplane, providers, owners or health.") } },
   ),
   { brief: say("Show counters and health.") },
 );
+
+const audit = command("audit", object({ kind: constant("audit"), ...client }), {
+  brief: say("Compare the kernel with what it should hold, now, and repair what differs."),
+  footer: examples("dplaned audit", "dplaned audit --json"),
+});
 
 const monitor = command("monitor", object({ kind: constant("monitor"), ...client }), {
   brief: say("Follow results and kernel changes, a line each."),
@@ -219,7 +316,7 @@ const version = command("version", object({ kind: constant("version"), ...client
   footer: examples("dplaned version"),
 });
 
-const program = or(run, route, show, monitor, checkConfig, version);
+const program = or(run, route, nexthopGroup, show, audit, monitor, checkConfig, version);
 
 /** What a command line asks for. */
 export type Command = InferValue<typeof program>;
@@ -268,7 +365,7 @@ export function parseArguments(args: readonly string[], { colours = false, colum
 
 /** The command whose help explains a usage error: as many words as lead to one. */
 function helpCommand(args: readonly string[]): string {
-  const depth = args[0] === "route" || args[0] === "show" ? 2 : 1;
+  const depth = ["route", "show", "nexthop-group"].includes(args[0] ?? "") ? 2 : 1;
   const path = args.slice(0, depth).filter((word) => /^[a-z][a-z-]*$/.test(word) && isCommandWord(word));
   return [PROGRAM, ...path, "--help"].join(" ");
 }
@@ -278,7 +375,7 @@ function isCommandWord(word: string): boolean {
 }
 
 const COMMAND_WORDS = new Set(
-  "run route install add replace delete del show list ls lookup get load dplane providers health monitor check-config version".split(
+  "add audit check-config del delete dplane flush get health install list load lookup ls monitor nexthop-group owners providers replace route run set show sync version".split(
     " ",
   ),
 );

@@ -104,6 +104,18 @@ export function toListQuery(words: readonly string[], family: { ipv4: boolean; i
   return query;
 }
 
+/** Whose routes `route flush` withdraws. */
+export function toFlushedOwner(words: readonly string[], ownerFlag: string | undefined): string {
+  let owner = ownerFlag;
+  for (let index = 0; index < words.length; index++) {
+    const word = words[index]!;
+    if (word !== "owner") throw new UsageError(`Unknown word "${word}"; routes are flushed by owner: owner O`);
+    owner = mergeOwner(owner, argumentOf(words, index++));
+  }
+  if (owner === undefined) throw new UsageError("Missing whose routes are to be flushed: owner O");
+  return owner;
+}
+
 /** What `route lookup` asks for. */
 export function toLookupQuery(words: readonly string[]): { address: string; table?: string } {
   const query: { address?: string; table?: string } = {};

@@ -250,4 +250,25 @@ describe("attrs store", () => {
     assert.equal(store.intern(tagged(5, 3)), attrs);
     assert.deepEqual(readBack(store, attrs), contentOf(tagged(5, 3)));
   });
+
+  it("tells whether a record is still the one that a number stood for", () => {
+    const store = new AttrsStore(createAttrsStorage(1 << 16));
+    const keeper = store.intern(tagged(1, 1));
+    const attrs = store.intern(tagged(2, 3));
+    const last = store.intern(tagged(3, 1));
+    const epoch = store.reader.epoch(attrs);
+    assert.deepEqual(
+      [store.isHeld(attrs, epoch), store.isHeld(attrs, epoch + 1), store.isHeld(0, 0)],
+      [true, false, false],
+    );
+    store.release(attrs);
+    assert.equal(store.reader.epoch(attrs), epoch, "the bytes are still there");
+    assert.equal(store.isHeld(attrs, epoch), false);
+    const successor = store.intern(tagged(4, 3));
+    assert.equal(successor, attrs);
+    assert.deepEqual([store.isHeld(attrs, epoch), store.isHeld(attrs, store.reader.epoch(attrs))], [false, true]);
+    const lastEpoch = store.reader.epoch(last);
+    for (const each of [successor, last, keeper]) store.release(each);
+    assert.equal(store.isHeld(last, lastEpoch), false, "beyond the end of what is used");
+  });
 });

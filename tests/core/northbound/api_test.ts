@@ -84,7 +84,7 @@ describe("GET /v1/routes", () => {
     // What is shown is an update again.
     const { owner, status, ...again } = shown;
     assert.deepEqual([owner, status], ["bird", "fib_programmed"]);
-    const { results } = await harness.post(route(again));
+    const { results } = await harness.post(route(again), { query: "?owner=bird" });
     assert.equal(results[0]?.status, "fib_programmed");
   });
 
@@ -119,7 +119,8 @@ describe("GET /v1/routes", () => {
       ["?family=ipv4&status=fib_programmed", ["0.0.0.0/0", "10.0.0.0/8", "10.0.0.0/8", "10.1.0.0/16", "11.0.0.0/8"]],
     ];
     for (const [query, expected] of cases) assert.deepEqual([query, await listPrefixes(query)], [query, expected]);
-    assert.deepEqual(harness.rib.owners(), ["default", "bird"], "asking for an owner does not make one");
+    const names = harness.rib.owners.values().map(({ name }) => name);
+    assert.deepEqual(names, ["default", "bird"], "asking for an owner does not make one");
   });
 
   it("says why a route failed, and that one is under way", async () => {
@@ -135,6 +136,43 @@ describe("GET /v1/routes", () => {
     assert.deepEqual([waiting.routes[0]?.status, waiting.routes[0]?.waitingFor], ["rib_programmed", "dataplane"]);
     harness.kernel.release();
     await pending;
+  });
+
+  it("lists what each owner wants of a route, the selected one first", async () => {
+    const wanted = (dev: string, distance: number) => route({ prefix: "10.0.0.0/8", nexthops: [{ dev }], distance });
+    await harness.post(wanted("v0", 50), { query: "?owner=slow" });
+    await harness.post(wanted("v1", 10), { query: "?owner=fast" });
+    harness.kernel.answer = (io, slot) => io.contexts.fail(slot, 101, "Nexthop has invalid gateway");
+    await harness.post(wanted("v1", 5), { query: "?owner=bad" });
+    harness.kernel.answer = (io, slot) => io.contexts.succeed(slot);
+    await harness.rib.reconciler.idle();
+    await until("the better one is back", () => harness.dataplane.pool.free === harness.dataplane.pool.size);
+    const brief = async (query: string): Promise<unknown[]> => {
+      const list = await getJson<RouteListJson>(`/v1/routes${query}`);
+      checkAnswer(list, "RouteList");
+      return list.routes.map(({ owner, status, winner, error }) => [owner, status, winner, error?.code]);
+    };
+    const all = [
+      ["fast", "fib_programmed", undefined, undefined],
+      ["slow", "rib_programmed", "fast", undefined],
+      ["bad", "fib_failed", "fast", "ENETUNREACH"],
+    ];
+    assert.deepEqual(await brief(""), all);
+    assert.deepEqual(await brief("?limit=1"), all, "a route is listed with what all its owners want");
+    for (const [index, owner] of ["fast", "slow", "bad"].entries()) {
+      assert.deepEqual(await brief(`?owner=${owner}`), [all[index]]);
+    }
+    assert.deepEqual(await brief("?status=rib_programmed"), [all[1]]);
+    assert.deepEqual(await brief("?status=fib_failed&prefix=10.0.0.0/8"), [all[2]]);
+    assert.deepEqual(await brief("?status=fib_failed&owner=slow"), []);
+  });
+
+  it("says what a route waits for whose nexthop group is not there", async () => {
+    const { results } = await harness.post(route({ prefix: "10.0.0.0/8", nexthopGroup: 7 }));
+    assert.deepEqual([results[0]?.status, results[0]?.waitingFor], ["rib_programmed", "nexthop-group 7"]);
+    const list = await getJson<RouteListJson>("/v1/routes");
+    checkAnswer(list, "RouteList");
+    assert.deepEqual([list.routes[0]?.status, list.routes[0]?.waitingFor], ["rib_programmed", "nexthop-group 7"]);
   });
 
   it("pages through all routes exactly once", async () => {
@@ -410,7 +448,7 @@ describe("GET /openapi.json", () => {
     );
     const mounted = harness.app.routes
       .filter(({ method }) => method !== "ALL")
-      .map(({ method, path }) => `${method} ${path}`);
+      .map(({ method, path }) => `${method} ${path.replace(/:(\w+)/g, "{$1}")}`);
     assert.deepEqual(documented.sort(), Array.from(new Set(mounted)).sort());
   });
 

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, it } from "node:test";
 import { LINE_BYTES_MAX } from "../../../core/constants.ts";
 import { DplaneError } from "../../../core/context/layout.ts";
 import type { ResultJson } from "../../../core/northbound/api_types.ts";
-import { COLLECT_BYTES } from "../../../core/northbound/route_stream.ts";
+import { COLLECT_BYTES } from "../../../core/northbound/update_body.ts";
 import { createHarness, type Harness, installLine } from "../../support/api_harness.ts";
 import { until } from "../../support/wait.ts";
 
@@ -124,6 +124,7 @@ describe("POST /v1/routes", () => {
       table: 254,
       status: "fib_failed",
       provider: "kernel",
+      waitingFor: "gateway 192.0.2.1",
       error: {
         code: "ENETUNREACH",
         message: "Nexthop has invalid gateway",
@@ -305,7 +306,7 @@ describe("POST /v1/routes", () => {
 
   it("refuses what it cannot honour with a problem", async () => {
     const cases: [string, string, number, RegExp][] = [
-      ["?dryRun=true", "", 400, /not available yet/],
+      ["?dryRun=yes", "", 400, /dryRun cannot be "yes"/],
       ["?ack=some", "", 400, /ack cannot be "some"/],
       ["?onwer=x", "", 400, /There is no parameter "onwer"/],
       ["?owner=a&owner=b", "", 400, /more than once/],
@@ -326,6 +327,9 @@ describe("POST /v1/routes", () => {
   it("tells the owner apart", async () => {
     await harness.post(installLine(1), { query: "?owner=bird" });
     await harness.post(installLine(2));
-    assert.deepEqual(harness.rib.owners(), ["bird", "default"]);
+    assert.deepEqual(
+      harness.rib.owners.values().map(({ name }) => name),
+      ["bird", "default"],
+    );
   });
 });

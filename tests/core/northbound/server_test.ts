@@ -8,6 +8,7 @@ import process from "node:process";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import type { HealthJson, ProblemJson, ResultJson, SummaryLineJson } from "../../../core/northbound/api_types.ts";
 import { type NorthboundServer, type ServerOptions, startServer } from "../../../core/northbound/server.ts";
+import { OWNER_SETTINGS } from "../../../core/rib/owners.ts";
 import { createHarness, type Harness, installLine } from "../../support/api_harness.ts";
 import { createQuietLog } from "../../support/quiet_log.ts";
 import { until } from "../../support/wait.ts";
@@ -175,6 +176,52 @@ describe("TCP", () => {
     await until("it is answered", () => text.includes("400"));
     socket.destroy();
     assert.equal((await call("GET", "/healthz", "", overTcp())).status, 200);
+  });
+});
+
+describe("a full-state sync over the socket", () => {
+  const head = (extra: string) => `PUT /v1/owners/bgp/routes HTTP/1.1\r\nhost: x\r\n${extra}\r\n\r\n`;
+  const LENGTH = "content-length: 100000";
+  const CHUNKED = "transfer-encoding: chunked";
+  const lines = installLine(2) + installLine(3);
+
+  for (const [how, begin, leave] of [
+    ["is closed in a body of known length", head(LENGTH) + lines, (socket: Socket) => socket.end()],
+    ["is destroyed in a body of known length", head(LENGTH) + lines, (socket: Socket) => socket.destroy()],
+    ["is reset in a body of known length", head(LENGTH) + lines, (socket: Socket) => socket.resetAndDestroy()],
+    ["is closed between chunks", head(CHUNKED) + chunk(lines), (socket: Socket) => socket.end()],
+    ["is destroyed between chunks", head(CHUNKED) + chunk(lines), (socket: Socket) => socket.destroy()],
+    ["is reset between chunks", head(CHUNKED) + chunk(lines), (socket: Socket) => socket.resetAndDestroy()],
+    ["is closed in a chunk", head(CHUNKED) + chunk(lines).slice(0, -40), (socket: Socket) => socket.end()],
+    ["breaks the chunks' form", `${head(CHUNKED) + chunk(lines)}zz\r\n`, () => {}],
+  ] as const) {
+    it(`changes nothing when the connection ${how}`, async () => {
+      await harness.sync("bgp", installLine(1));
+      const overTcp = how.includes("reset");
+      const socket = overTcp ? connect(server.http!.port, "127.0.0.1") : connect(socketPath);
+      socket.on("error", () => {});
+      harness.rib.owners.configure([{ name: "bgp", ...OWNER_SETTINGS, token: overTcp ? "t" : null }]);
+      socket.write(overTcp ? begin.replace("host: x", "host: x\r\nauthorization: Bearer t") : begin);
+      const owner = harness.rib.owners.find("bgp")!;
+      if (leave.length > 0) await until("it has been read", () => harness.rib.counts().ipv4 > 1);
+      leave(socket);
+      await until(
+        "it is over",
+        () => !owner.isSyncing && harness.rib.holds.size === 0 && harness.rib.counts().ipv4 === 1,
+      );
+      assert.equal(owner.routes, 1);
+      assert.equal(harness.dataplane.snapshot().routeUpdates, 1);
+      socket.destroy();
+    });
+  }
+
+  it("is carried out when the connection ends right after the body", async () => {
+    await harness.sync("bgp", installLine(1));
+    const socket = connect(socketPath);
+    socket.on("error", () => {});
+    socket.write(head(`content-length: ${lines.length}`) + lines, () => socket.destroy());
+    const owner = harness.rib.owners.find("bgp")!;
+    await until("it is done", () => owner.routes === 2 && !owner.isSyncing && harness.rib.counts().ipv4 === 2);
   });
 });
 

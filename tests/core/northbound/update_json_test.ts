@@ -155,7 +155,6 @@ describe("parseUpdateObject", () => {
     [{ prefix: PREFIX, type: "throw", nexthopGroup: 1 }, "CONFLICT", "nexthopGroup", /throw/],
     [{ ...base, nexthopGroup: 1 }, "CONFLICT", "nexthopGroup", /not both/],
     [{ prefix: PREFIX, nexthopGroup: 0 }, "OUT_OF_RANGE", "nexthopGroup", /1 to/],
-    [{ prefix: PREFIX6, nexthopGroup: 1, source: "::1/128" }, "CONFLICT", "nexthopGroup", /source prefix/],
     [{ prefix: PREFIX }, "MISSING_NEXTHOP", "nexthops", /type blackhole/],
     [{ prefix: PREFIX, nexthops: [] }, "MISSING_NEXTHOP", "nexthops", /needs nexthops/],
     [{ prefix: PREFIX, nexthops: {} }, "WRONG_TYPE", "nexthops", /array of objects, not an object/],

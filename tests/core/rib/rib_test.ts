@@ -278,7 +278,7 @@ describe("rib", () => {
         encap: 2,
         segments: Array.from({ length: 16 }, () => new Uint8Array(16).fill(tag)),
       }));
-      refused = rib.admit(big, 1, harness.session, harness.admitted);
+      refused = rib.admit(big, harness.owner, harness.session, harness.admitted);
       if (refused === null) harness.admitted++;
       else {
         assert.equal(refused, "OUT_OF_ATTRS");
@@ -304,8 +304,10 @@ describe("rib", () => {
   it("measures where the time of each update went", async () => {
     const times: number[][] = [];
     const harness = ribHarness({ kernel: new ScriptedProvider(programs) });
-    harness.rib.onOutcome = (slot, _outcome, contexts) =>
-      times.push([F64.ADMITTED_AT, F64.TAKEN_AT, F64.DONE_AT].map((field) => contexts.getF64(slot, field)));
+    harness.rib.observers.add({
+      onOutcome: (slot, _outcome, contexts) =>
+        times.push([F64.ADMITTED_AT, F64.TAKEN_AT, F64.DONE_AT].map((field) => contexts.getF64(slot, field))),
+    });
     await harness.start();
     await harness.stream(100);
     await harness.settled();
@@ -346,14 +348,5 @@ describe("rib", () => {
     }
     assert.equal(harness.outcomes.fib_programmed, 10);
     await harness.stop();
-  });
-
-  it("numbers owners from 1, each once", () => {
-    const { rib } = ribHarness({});
-    const bgp = rib.ownerId("bgp");
-    assert.equal(rib.ownerId("bgp"), bgp);
-    assert.notEqual(rib.ownerId("static"), bgp);
-    assert.equal(rib.ownerName(bgp), "bgp");
-    assert.deepEqual(rib.owners(), ["bgp", "static"]);
   });
 });

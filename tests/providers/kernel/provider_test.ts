@@ -2,13 +2,16 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { AttrsStore } from "../../../core/context/attrs_store.ts";
 import { ContextFlag, ContextStatus, DplaneError, F64, U8, U32 } from "../../../core/context/layout.ts";
+import { type NexthopObject, NexthopObjectKind } from "../../../core/context/nexthop_object.ts";
 import { ProviderPriority } from "../../../core/dataplane/provider.ts";
 import { Family } from "../../../core/model/route.ts";
 import { ERRNO } from "../../../ffi/libc/errno.ts";
 import * as c from "../../../ffi/netlink/constants.ts";
+import { createNexthopMessage, decodeNexthop, encodeNexthop } from "../../../ffi/netlink/nexthop.ts";
+import { createRouteMessage, encodeRoute } from "../../../ffi/netlink/route.ts";
 import { decodeRoute } from "../../../ffi/netlink/route_decode.ts";
 import { createKernelProvider } from "../../../providers/kernel/provider.ts";
-import { fillContext } from "../../support/context_lines.ts";
+import { fillContext, fillNexthopContext, type NexthopLine } from "../../support/context_lines.ts";
 import { FAKE_PORT_ID, FakeNetlink, type FakeRequest } from "../../support/fake_netlink.ts";
 import { SteppedPipeline } from "../../support/pipeline.ts";
 
@@ -19,14 +22,21 @@ const FLAGS: readonly [number, string][] = [
   [c.NLM_F_REPLACE, "replace"],
 ];
 
-/** A request as the kernel sees it: `new create excl 203.0.113.0 via 10.0.0.2`. */
+/** A request as the kernel sees it: `new create excl 203.0.113.0 via 10.0.0.2`, or `new create excl object 7 group 1,2`. */
 function describeRequest({ type, flags, bytes }: FakeRequest): string {
+  const made = FLAGS.filter(([bit]) => flags & bit).map(([, name]) => name);
+  if (type >= c.RTM_NEWNEXTHOP) {
+    const { id, group, protocol } = decodeNexthop(new DataView(bytes.slice().buffer), 0, bytes.length)!;
+    if (type === c.RTM_DELNEXTHOP) return `delete object ${id}`;
+    assert.equal(protocol, PROTOCOL);
+    const members = group.length > 0 ? ` group ${group.map((member) => member.id).join(",")}` : "";
+    return `${["new", ...made].join(" ")} object ${id}${members}`;
+  }
   const route = decodeRoute(new DataView(bytes.slice().buffer), 0, bytes.length)!;
   assert.equal(route.protocol, PROTOCOL);
   const length = route.family === Family.IPV4 ? 4 : 16;
   const via = route.nexthops.map((hop) => ` via ${hop.via.subarray(0, length).join(".")}`).join("");
-  const verb =
-    type === c.RTM_NEWROUTE ? ["new", ...FLAGS.filter(([bit]) => flags & bit).map(([, name]) => name)] : ["delete"];
+  const verb = type === c.RTM_NEWROUTE ? ["new", ...made] : ["delete"];
   return `${verb.join(" ")} ${route.destination.subarray(0, length).join(".")}${via}`;
 }
 
@@ -61,6 +71,30 @@ class ProviderBench {
     return slot!;
   }
 
+  /** The same for an update of a nexthop object. */
+  admitNexthop(line: NexthopLine): number {
+    const [slot] = this.pipeline.admit(1);
+    fillNexthopContext(this.pipeline.contexts, this.#store, slot!, line);
+    return slot!;
+  }
+
+  /** Has the kernel know of a route with the key of {@linkcode ADD}, of `metric`, and of an object, by `protocol`. */
+  holdForeign(protocol: number, metric = 20): void {
+    this.kernel.tell = (question) => {
+      const bytes = new Uint8Array(256);
+      const view = new DataView(bytes.buffer);
+      const { sequence } = question;
+      if (question.type === c.RTM_GETNEXTHOP) {
+        const object = { ...createNexthopMessage(), sequence, protocol, id: OBJECT, family: Family.IPV4, oif: 3 };
+        return bytes.subarray(0, encodeNexthop(view, 0, object));
+      }
+      const route = { ...createRouteMessage(), sequence, protocol, metric, family: Family.IPV4, table: 254 };
+      route.destination.set([203, 0, 113]);
+      route.prefixLength = 24;
+      return bytes.subarray(0, encodeRoute(view, 0, route));
+    };
+  }
+
   /** Runs everything through and returns the results, failures of a cycle first. */
   drain(): number[] {
     return this.pipeline.drain();
@@ -87,6 +121,16 @@ class ProviderBench {
     this.kernel.judge = (request) => (describeRequest(request).includes(text) && left-- > 0 ? errno : 0);
   }
 }
+
+const OBJECT = 250_000_001;
+const PAIR: NexthopObject = {
+  kind: NexthopObjectKind.GROUP,
+  members: [
+    { id: 1, weight: 1 },
+    { id: 2, weight: 1 },
+  ],
+};
+const TRIPLE: NexthopObject = { ...PAIR, members: [...PAIR.members, { id: 3, weight: 1 }] };
 
 const ADD = "route add 203.0.113.0/24 via 10.0.0.2 dev v0";
 const OTHER = "route add 203.0.113.0/24 via 10.0.0.3 dev v0";
@@ -250,8 +294,43 @@ describe("the kernel provider", () => {
       bench.kernel.judge = (request) => (request.type === c.RTM_DELROUTE ? ERRNO.ESRCH : ERRNO.EEXIST);
       const slots = Array.from({ length: 64 }, (_, n) => bench.admit(`route add 203.0.${n}.0/24 via 10.0.0.2 dev v0`));
       bench.drain();
-      assert.deepEqual(new Set(slots.map((slot) => bench.result(slot))), new Set([`error ${ERRNO.EEXIST}`]));
+      const text = `error ${ERRNO.EEXIST} another route has this prefix, table and metric`;
+      assert.deepEqual(new Set(slots.map((slot) => bench.result(slot))), new Set([text]));
       assert.equal(bench.requests().length, 3 * 64, "and does not try for ever");
+    });
+
+    it("says whose it is where the kernel tells", () => {
+      const bench = new ProviderBench();
+      bench.kernel.judge = (request) => (request.type === c.RTM_DELROUTE ? ERRNO.ESRCH : ERRNO.EEXIST);
+      const text = "has this prefix, table and metric";
+      for (const [protocol, metric, whose] of [
+        [c.RTPROT_BIRD, 20, "a route of protocol bird (12)"],
+        [211, 20, "a route of protocol 211"],
+        // The lookup came to another route.
+        [c.RTPROT_BIRD, 5, "another route"],
+      ] as const) {
+        bench.holdForeign(protocol, metric);
+        const slot = bench.admit(ADD);
+        bench.drain();
+        assert.equal(bench.result(slot), `error ${ERRNO.EEXIST} ${whose} ${text}`);
+      }
+    });
+
+    it("does not ask again when the kernel does not answer", () => {
+      const bench = new ProviderBench();
+      bench.kernel.judge = (request) => (request.type === c.RTM_DELROUTE ? ERRNO.ESRCH : ERRNO.EEXIST);
+      bench.kernel.tell = () => null;
+      const slots = Array.from({ length: 50 }, (_, n) => bench.admit(`route add 203.0.${n}.0/24 via 10.0.0.2`));
+      bench.drain();
+      assert.equal(bench.kernel.questions.length, 1);
+      assert.ok(slots.every((slot) => bench.result(slot).includes("another route has")));
+    });
+
+    it("takes its place if its owner may", () => {
+      const bench = new ProviderBench();
+      bench.admit(ADD, { flags: ContextFlag.TAKE_OVER });
+      bench.drain();
+      assert.deepEqual(bench.requests(), ["new create replace 203.0.113.0 via 10.0.0.2"]);
     });
 
     it("does the same for an update that a thread which died may have done", () => {
@@ -269,7 +348,8 @@ describe("the kernel provider", () => {
       const slot = bench.admit(`${ADD} metric 0`);
       const replayed = bench.admit("route add 203.0.114.0/24 via 10.0.0.2 metric 0", { flags: ContextFlag.REPLAYED });
       bench.drain();
-      assert.deepEqual([bench.result(slot), bench.result(replayed)], [`error ${ERRNO.EEXIST}`, "success"]);
+      const text = `error ${ERRNO.EEXIST} another route has this prefix, table and metric`;
+      assert.deepEqual([bench.result(slot), bench.result(replayed)], [text, "success"]);
       assert.deepEqual(bench.requests(), [
         "new create excl 203.0.113.0 via 10.0.0.2",
         "new create replace 203.0.114.0 via 10.0.0.2",
@@ -284,6 +364,110 @@ describe("the kernel provider", () => {
       assert.equal(bench.result(slot), `error ${ERRNO.EEXIST}`);
       assert.equal(bench.requests().length, 1);
     });
+  });
+
+  describe("nexthop objects", () => {
+    it("are made, changed and deleted, in order with the routes", () => {
+      const bench = new ProviderBench();
+      bench.admitNexthop({ id: OBJECT, object: PAIR });
+      bench.admit(`route add 203.0.113.0/24 nhid ${OBJECT}`);
+      bench.admitNexthop({ id: OBJECT, object: TRIPLE, old: PAIR });
+      bench.admit(DEL, { old: ADD });
+      bench.admitNexthop({ id: OBJECT, old: TRIPLE });
+      const results = bench.drain();
+      assert.deepEqual(new Set(results.map((slot) => bench.result(slot))), new Set(["success"]));
+      assert.deepEqual(bench.requests(), [
+        `new create excl object ${OBJECT} group 1,2`,
+        "new create excl 203.0.113.0",
+        `new replace object ${OBJECT} group 1,2,3`,
+        "delete 203.0.113.0",
+        `delete object ${OBJECT}`,
+      ]);
+      assert.equal(bench.kernel.sends.length, 1);
+    });
+
+    it("that are gone already are deleted", () => {
+      const bench = new ProviderBench();
+      bench.refuse("delete object", ERRNO.ENOENT);
+      const slot = bench.admitNexthop({ id: OBJECT, old: PAIR });
+      bench.drain();
+      assert.equal(bench.result(slot), "success");
+    });
+
+    it("fail for any other reason", () => {
+      const bench = new ProviderBench();
+      bench.refuse("object", ERRNO.EINVAL);
+      const slots = [
+        bench.admitNexthop({ id: OBJECT, object: PAIR }),
+        bench.admitNexthop({ id: OBJECT, object: TRIPLE, old: PAIR }),
+        bench.admitNexthop({ id: OBJECT, old: PAIR }),
+      ];
+      bench.drain();
+      for (const slot of slots) assert.equal(bench.result(slot), `error ${ERRNO.EINVAL}`);
+    });
+
+    for (const [name, protocol, result, requests] of [
+      ["of ours in the way are replaced", PROTOCOL, "success", [`new create replace object ${OBJECT} group 1,2`]],
+      [
+        "of others in the way are left alone",
+        c.RTPROT_BIRD,
+        `error ${ERRNO.EEXIST} nexthop object ${OBJECT} is there already, and of protocol bird (12)`,
+        [],
+      ],
+    ] as const) {
+      it(name, () => {
+        const bench = new ProviderBench();
+        bench.refuse("excl", ERRNO.EEXIST);
+        bench.holdForeign(protocol);
+        const slot = bench.admitNexthop({ id: OBJECT, object: PAIR, flags: ContextFlag.REPLAYED });
+        bench.drain();
+        assert.equal(bench.result(slot), result);
+        assert.deepEqual(bench.requests().slice(1), requests);
+      });
+    }
+
+    it("in the way that are gone when asked for are made, and the kernel is not asked for ever", () => {
+      const bench = new ProviderBench();
+      bench.refuse("excl", ERRNO.EEXIST, 1);
+      const slot = bench.admitNexthop({ id: OBJECT, object: PAIR });
+      bench.drain();
+      assert.equal(bench.result(slot), "success");
+      bench.refuse("excl", ERRNO.EEXIST);
+      const again = bench.admitNexthop({ id: OBJECT, object: PAIR });
+      bench.drain();
+      assert.equal(bench.result(again), `error ${ERRNO.EEXIST}`);
+      assert.equal(bench.requests().length, 4);
+    });
+
+    it("in the way of which the kernel does not tell are left alone", () => {
+      const bench = new ProviderBench();
+      bench.refuse("excl", ERRNO.EEXIST);
+      bench.kernel.tell = () => null;
+      const slot = bench.admitNexthop({ id: OBJECT, object: PAIR });
+      bench.drain();
+      const text = `nexthop object ${OBJECT} is there already, and of somebody else`;
+      assert.equal(bench.result(slot), `error ${ERRNO.EEXIST} ${text}`);
+    });
+
+    for (const [name, line, undone] of [
+      ["made are deleted when taken back", { id: OBJECT, object: PAIR }, [`delete object ${OBJECT}`]],
+      [
+        "changed are put back",
+        { id: OBJECT, object: TRIPLE, old: PAIR },
+        [`new create replace object ${OBJECT} group 1,2`],
+      ],
+      ["deleted are made again", { id: OBJECT, old: PAIR }, [`new create replace object ${OBJECT} group 1,2`]],
+      ["deleted that nobody knew of stay so", { id: OBJECT }, []],
+    ] as const) {
+      it(name, () => {
+        const bench = new ProviderBench({ failLater: true });
+        const slot = bench.admitNexthop(line);
+        bench.drain();
+        assert.equal(bench.result(slot), `error ${DplaneError.PROVIDER_REFUSED} later`);
+        assert.deepEqual(bench.requests().slice(1), undone);
+        assert.ok(!bench.pipeline.contexts.hasFlag(slot, ContextFlag.UNDO_FAILED));
+      });
+    }
   });
 
   describe("taking back", () => {
@@ -322,7 +506,7 @@ describe("the kernel provider", () => {
       assert.ok(bench.pipeline.contexts.hasFlag(slot, ContextFlag.UNDO_FAILED));
       assert.equal(bench.result(slot), `error ${DplaneError.PROVIDER_REFUSED} later`);
       const record = bench.pipeline.log.records.find(({ message }) => message === "Provider could not undo an update");
-      assert.match(JSON.stringify(record), /the kernel did not take the route back: ENETUNREACH/);
+      assert.match(JSON.stringify(record), /the kernel did not take the update back: ENETUNREACH/);
     });
 
     it("is not asked of what the kernel refused itself", () => {

@@ -6,6 +6,7 @@ import { after, before, describe, it } from "node:test";
 import { AttrsStore, createAttrsStorage } from "../../../core/context/attrs_store.ts";
 import { Contexts, createContextStorage } from "../../../core/context/contexts.ts";
 import { ContextStatus, DplaneError, U8, U32 } from "../../../core/context/layout.ts";
+import { type NexthopObject, NexthopObjectKind } from "../../../core/context/nexthop_object.ts";
 import type { Provider, ProviderPriority } from "../../../core/dataplane/provider.ts";
 import {
   createNexthop,
@@ -20,6 +21,7 @@ import { parseUpdateObject } from "../../../core/northbound/update_json.ts";
 import { createRecordProvider } from "../../../providers/record/provider.ts";
 import { formatUpdate } from "../../../providers/record/update_json.ts";
 import { testProviderContract } from "../../conformance/provider_cases.ts";
+import { fillContext, fillNexthopContext, type NexthopLine } from "../../support/context_lines.ts";
 import { Harness, specOf } from "../../support/harness.ts";
 import { SteppedPipeline } from "../../support/pipeline.ts";
 import { KERNEL, POST_KERNEL, POSTPROCESS, programs, ScriptedProvider } from "../../support/scripted_provider.ts";
@@ -158,7 +160,7 @@ describe("record provider", () => {
     contexts.setU32(0, U32.TABLE, 254);
     const store = new AttrsStore(createAttrsStorage(4096));
     const attrs = store.intern(routeUpdate({ nexthopGroup: 4_294_967_295 }));
-    const line = JSON.parse(formatUpdate(contexts, store.reader, 0, attrs, deviceName));
+    const line = JSON.parse(formatUpdate(contexts, store.reader, 0, attrs, deviceName, new Map()));
     const read = createRouteUpdate();
     assert.equal(parseUpdateObject(line, read, resolver), null);
     assert.equal(read.nexthopGroup, 4_294_967_295);
@@ -202,6 +204,55 @@ describe("record provider", () => {
     pipeline.admit(3);
     pipeline.drain();
     assert.deepEqual(linesOf(path), []);
+  });
+
+  it("writes a route by a nexthop object with the nexthops that the object has", () => {
+    const path = newPath();
+    const pipeline = new SteppedPipeline();
+    const store = new AttrsStore(pipeline.attrs.storage);
+    let fails = false;
+    pipeline.add(POST_KERNEL, createProvider(path));
+    pipeline.add(POSTPROCESS, new ScriptedProvider((io, slot) => fails && io.contexts.fail(slot, 5, "too late")));
+    const single = (host: number): NexthopObject => {
+      const nexthop = { ...createNexthop(), viaFamily: Family.IPV4, via: address(10, 0, 0, host), ifindex: 2 };
+      return { kind: NexthopObjectKind.SINGLE, nexthop };
+    };
+    const members = [1, 2].map((id) => ({ id, weight: id }));
+    const pair: NexthopObject = { kind: NexthopObjectKind.GROUP, members };
+    const record = (update: NexthopLine | string): void => {
+      const [slot] = pipeline.admit(1);
+      if (typeof update === "string") fillContext(pipeline.contexts, store, slot!, update);
+      else fillNexthopContext(pipeline.contexts, store, slot!, update);
+      pipeline.drain();
+    };
+    record("route add 203.0.113.0/24 nhid 10");
+    for (const [id, object] of [
+      [1, single(2)],
+      [2, single(3)],
+      [10, pair],
+    ] as const)
+      record({ id, object });
+    record("route add 203.0.113.0/24 nhid 10");
+    record("route add 203.0.113.0/24 nhid 1");
+    record({ id: 1, object: single(9), old: single(2) });
+    record("route add 203.0.113.0/24 nhid 1");
+    fails = true;
+    record({ id: 1, object: single(8), old: single(9) });
+    record({ id: 2, old: single(3) });
+    fails = false;
+    record("route add 203.0.113.0/24 nhid 10");
+    record({ id: 1, old: single(9) });
+    record("route add 203.0.113.0/24 nhid 10");
+    const said = linesOf(path).map(({ nexthopGroup, nexthops }) => nexthopGroup ?? nexthops);
+    const via = (host: number, fields = {}) => ({ via: `10.0.0.${host}`, dev: "v0", ...fields });
+    assert.deepEqual(said, [
+      10,
+      [via(2), via(3, { weight: 2 })],
+      [via(2)],
+      [via(9)],
+      [via(9), via(3, { weight: 2 })],
+      10,
+    ]);
   });
 
   it("appends, makes the file for the owner and the group, and follows no link", () => {

@@ -226,6 +226,54 @@ describe("route list and lookup", () => {
   });
 });
 
+describe("nexthop-group", () => {
+  const group = {
+    id: 7,
+    members: [{ via: "10.0.0.2", dev: "v0", weight: 1, active: true }],
+    backup: [{ via: "10.0.1.2", dev: "v2", weight: 3, active: false }],
+    status: "fib_programmed",
+    kernelId: 250_000_003,
+  };
+  const text =
+    "nexthop group 7 [fib_programmed, kernel id 250000003]\n" +
+    "\tnexthop via 10.0.0.2 dev v0 weight 1\n\tbackup via 10.0.1.2 dev v2 weight 3 [not in use]\n";
+
+  it("sets a group and prints what became of it", async () => {
+    let seen = "";
+    const handler: Handler = async (request, response) => {
+      seen = `${request.method} ${request.url} ${await readBody(request)}`;
+      answerJson(response, group);
+    };
+    const words = "nexthop-group set 7 via 10.0.0.2 dev v0 backup via 10.0.1.2 dev v2 weight 3".split(" ");
+    assert.deepEqual(await run(handler, ...words), { status: 0, out: text, err: "" });
+    const body = '{"members":[{"via":"10.0.0.2","dev":"v0"}],"backup":[{"via":"10.0.1.2","dev":"v2","weight":3}]}';
+    assert.equal(seen, `PUT /v1/nexthop-groups/7 ${body}`);
+  });
+
+  it("fails with the kernel's words where it refuses the group", async () => {
+    const error = { code: "ENETUNREACH", message: "Nexthop has invalid gateway", field: "members[0]", hint: "why?" };
+    const handler: Handler = (_, response) => answerJson(response, { id: 7, members: [], status: "fib_failed", error });
+    const { status, err } = await run(handler, "nexthop-group", "set", "7", "via", "10.9.9.9", "dev", "v0");
+    assert.equal(status, 1);
+    assert.equal(err, "nexthop group 7 [fib_failed]\n\tmembers[0]: Nexthop has invalid gateway (ENETUNREACH); why?\n");
+  });
+
+  it("shows, lists and deletes", async () => {
+    const seen: string[] = [];
+    const handler: Handler = (request, response) => {
+      seen.push(`${request.method} ${request.url}`);
+      if (request.method === "DELETE") response.writeHead(204).end();
+      else answerJson(response, request.url?.endsWith("/7") ? group : { nexthopGroups: [group, { ...group, id: 8 }] });
+    };
+    assert.equal((await run(handler, "nexthop-group", "show", "7")).out, text);
+    await daemon?.close();
+    assert.equal((await run(handler, "nexthop-group", "ls")).out, text + text.replace("group 7", "group 8"));
+    await daemon?.close();
+    assert.equal((await run(handler, "nexthop-group", "del", "7")).out, "nexthop group 7: deleted\n");
+    assert.deepEqual(seen, ["GET /v1/nexthop-groups/7", "GET /v1/nexthop-groups", "DELETE /v1/nexthop-groups/7"]);
+  });
+});
+
 describe("show", () => {
   const ready = { ready: true, reasons: [] };
   const health = { status: "ok", version: "1.2.3", uptimeSeconds: 5, workers: [] };

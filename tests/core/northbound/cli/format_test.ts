@@ -277,6 +277,6 @@ describe("formatEvent", () => {
   });
 
   it("shows events of a newer daemon as they are", () => {
-    assert.equal(formatEvent("drift", { a: 1 }), 'drift  {"a":1}\n');
+    assert.equal(formatEvent("sparkle", { a: 1 }), 'sparkle {"a":1}\n');
   });
 });

@@ -55,6 +55,8 @@ describe("parseArguments, commands", () => {
         socket: "/s",
         json: true,
         owner: undefined,
+        tokenFile: undefined,
+        dryRun: false,
         words: ["1.2.3.0/24", "nexthop", "via", "10.0.0.1", "weight", "3"],
       },
     );
@@ -64,13 +66,15 @@ describe("parseArguments, commands", () => {
     for (const word of ["install", "add", "replace"])
       assert.equal(commandOf("route", word, "default").kind, "route-install");
     for (const word of ["delete", "del"]) assert.equal(commandOf("route", word, "default").kind, "route-delete");
-    for (const word of ["show", "list", "ls"]) assert.equal(commandOf("route", word).kind, "route-list");
+    assert.equal(commandOf("route", "show").kind, "route-show");
+    for (const word of ["list", "ls"]) assert.equal(commandOf("route", word).kind, "route-list");
     for (const word of ["lookup", "get"]) assert.equal(commandOf("route", word, "::1").kind, "route-lookup");
   });
 
   it("takes standard input as a file to load", () => {
     const command = commandOf("route", "load", "-", "--owner", "bgp");
-    assert.deepEqual(command, { kind: "route-load", socket: undefined, json: false, owner: "bgp", file: "-" });
+    const common = { socket: undefined, json: false, tokenFile: undefined, dryRun: false };
+    assert.deepEqual(command, { kind: "route-load", ...common, owner: "bgp", file: "-" });
   });
 
   it("takes --socket and --json with every client command", () => {
@@ -83,6 +87,9 @@ describe("parseArguments, commands", () => {
       ["route", "load", "f"],
       ["show", "dplane"],
       ["show", "providers"],
+      ["route", "sync", "f", "--owner", "o"],
+      ["route", "flush", "owner", "o"],
+      ["show", "owners"],
       ["show", "health"],
       ["monitor"],
       ["check-config", "f"],
@@ -114,8 +121,15 @@ describe("parseArguments, help", () => {
       "route list",
       "route lookup",
       "route load",
+      "nexthop-group set",
+      "nexthop-group delete",
+      "nexthop-group show",
+      "nexthop-group list",
       "show dplane",
       "show providers",
+      "route sync",
+      "route flush",
+      "show owners",
       "show health",
       "monitor",
       "check-config",
@@ -146,7 +160,8 @@ describe("parseArguments, usage errors", () => {
       [["route", "install"], /Missing words/, "dplaned route install --help"],
       [["route", "install", "default", "--jsn"], /`--jsn`/, "dplaned route install --help"],
       [["route", "load"], /FILE/, "dplaned route load --help"],
-      [["show"], /Show what\? Expected dplane, providers or health/, "dplaned show --help"],
+      [["route", "sync", "f"], /--owner/, "dplaned route sync --help"],
+      [["show"], /Show what\? Expected dplane, providers, owners or health/, "dplaned show --help"],
       [["run", "--log-level", "loud"], /"loud"/, "dplaned run --help"],
       [["run", "--config"], /--config/, "dplaned run --help"],
       [["run", "now"], /`now`/, "dplaned run --help"],

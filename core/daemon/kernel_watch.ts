@@ -1,0 +1,410 @@
+/**
+ * Keeps the RIB true to the kernel: adopts what is there at the start, follows links, addresses, routes and nexthop
+ * objects, has the kernel read and compared when something may differ and every now and then, tries again what was
+ * refused, and sweeps what nobody has claimed. Main thread.
+ *
+ * What the kernel does by itself it mostly does not tell: with a link or an address IPv4 routes go without a word. So a
+ * notification never changes the RIB; it says that something happened, and perhaps who did it, and then a reading of the
+ * kernel shows what is.
+ */
+import { clearTimeout, setImmediate, setTimeout } from "node:timers";
+import { now } from "../clock.ts";
+import { NO_ATTRS } from "../context/attrs.ts";
+import { nextRecord } from "../context/route_record.ts";
+import type { WorkerHealth } from "../dataplane/dataplane.ts";
+import type { Log, LogRecord } from "../log.ts";
+import {
+  FIRST_READING,
+  type FromMonitor,
+  type HeldNexthopObject,
+  type KernelChange,
+  type LinkChange,
+  type ReadingIsComplete,
+  type RouteChange,
+} from "../model/kernel_event.ts";
+import type { Link, LinkTable } from "../model/link_table.ts";
+import { Audit, type AuditReport } from "../rib/audit.ts";
+import { type Drift, type DriftEvent, DriftKind } from "../rib/drift.ts";
+import { type Journal, JournalKind } from "../rib/journal.ts";
+import type { NexthopGroups } from "../rib/nexthop_groups.ts";
+import { NexthopReadings } from "../rib/nexthop_readings.ts";
+import { NOBODY } from "../rib/owners.ts";
+import { Cause, type Retrier } from "../rib/retry.ts";
+import type { Rib } from "../rib/rib.ts";
+import { NO_ROUTE } from "../rib/route_store.ts";
+import { walkRoutes } from "../rib/walk.ts";
+import { MonitorThread, type SpawnMonitor } from "./monitor_thread.ts";
+
+/** Changes come in bursts: a reading waits this long for the burst to end. */
+const GATHER_MS = 30;
+/** After a reading that changes asked for, the next such one waits this many times as long as it took. */
+const PAUSE_FACTOR = 2;
+/** A reading that is not there by then will not come. */
+const READING_TIMEOUT_MS = 120_000;
+
+/** Why a refused route is tried again. */
+const CAUSE_TEXTS: Readonly<Record<Cause, string>> = {
+  none: "",
+  link: "a link has changed",
+  address: "an address or a route to its gateway may have come",
+  room: "there may be room by now",
+  foreign: "the route that was in the way may be gone",
+  nexthop: "the nexthop may be there by now",
+  dataplane: "the dataplane works again",
+};
+
+export interface KernelWatchOptions {
+  spawn: SpawnMonitor;
+  netns: string | undefined;
+  protocol: number;
+  portIdCell: SharedArrayBuffer;
+  staleTimeMs: number;
+  auditIntervalMs: number;
+  links: LinkTable;
+  rib: Rib;
+  drift: Drift;
+  retrier: Retrier;
+  journal: Journal;
+  groups: NexthopGroups;
+  onLog: (record: LogRecord) => void;
+  onChange: (change: KernelChange) => void;
+  onDrift: (event: DriftEvent) => void;
+  onHealthChange: () => void;
+  log: Log;
+}
+
+/** What an audit came to, with the nexthop objects that differed. */
+export type AuditResult = AuditReport & { nexthops: number };
+
+/** What the first look at the kernel found. */
+export interface Adoption {
+  routes: number;
+  /** Routes of our protocol that are left alone, because dplaned could not have written them. */
+  unreadable: number;
+}
+
+export class KernelWatch {
+  readonly #options: KernelWatchOptions;
+  readonly #monitor: MonitorThread;
+  readonly #nexthops: NexthopReadings;
+  readonly #adopted = Promise.withResolvers<Adoption>();
+  /** Messages of the thread are worked off one after the other. */
+  #work = Promise.resolve();
+  #isAdopting = true;
+  #refused = 0;
+  #reading = FIRST_READING;
+  #audit: Audit | null = null;
+  /** Nexthop objects that the reading under way has found. */
+  #objects: readonly HeldNexthopObject[] = [];
+  #auditStartedAt = 0;
+  /** Those who wait for the end of the audit that is under way, or of the next one. */
+  #waiting: PromiseWithResolvers<AuditResult>[] = [];
+  #timer: ReturnType<typeof setTimeout> | null = null;
+  #timerDue = Number.POSITIVE_INFINITY;
+  /** No reading that a change asks for begins before this. */
+  #restUntil = 0;
+  #staleTimer: ReturnType<typeof setTimeout> | null = null;
+  #isStopped = false;
+  #areChangesWanted = false;
+  #hasConflicts = false;
+  /** The last audit that came to its end, and how many did. */
+  lastAudit: (AuditResult & { time: number }) | null = null;
+  audits = 0;
+  overruns = 0;
+
+  constructor(options: KernelWatchOptions) {
+    this.#options = options;
+    this.#nexthops = new NexthopReadings(options.groups);
+    this.#adopted.promise.catch(() => {}); // the daemon may be on its way out when the thread dies
+    this.#monitor = new MonitorThread({
+      ...options,
+      onMessage: (message) => this.#onMessage(message),
+      onDeath: (error) => this.#onDeath(error),
+    });
+    options.drift.onDrift = (event) => this.#onDrift(event);
+    options.retrier.onRetry = (family, route, cause) =>
+      options.journal.note(JournalKind.RETRIED, family, route, { text: CAUSE_TEXTS[cause] });
+    options.rib.observers.add({
+      onOutcome: (_slot, outcome) => {
+        if (outcome === "fib_failed" && !this.#hasConflicts) this.#noteConflicts();
+      },
+    });
+  }
+
+  get alive(): boolean {
+    return this.#monitor.alive;
+  }
+
+  worker(): WorkerHealth {
+    return this.#monitor.worker();
+  }
+
+  /** Starts the thread; resolves when the links are known and the routes found in the kernel are in the RIB. */
+  start(): Promise<Adoption> {
+    this.#monitor.start();
+    return this.#adopted.promise;
+  }
+
+  /** Whether changes of all routes are wanted. */
+  wantChanges(wanted: boolean): void {
+    this.#areChangesWanted = wanted;
+    this.#monitor.wantRoutes(wanted || this.#hasConflicts);
+  }
+
+  /** Begins what goes on by itself: audits, retries, and the sweep of what nobody claims. */
+  run(): void {
+    const { staleTimeMs, retrier } = this.#options;
+    this.#staleTimer = setTimeout(() => void this.#sweepStale(), staleTimeMs);
+    this.#staleTimer.unref();
+    retrier.start();
+    this.#scheduleNext();
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    for (const timer of [this.#timer, this.#staleTimer]) if (timer !== null) clearTimeout(timer);
+    this.#options.retrier.stop();
+    await this.#monitor.stop();
+    this.#abandon("dplaned is shutting down");
+  }
+
+  /** Has the kernel read and compared; resolves with what came of it. */
+  audit(): Promise<AuditResult> {
+    const waiter = Promise.withResolvers<AuditResult>();
+    this.#waiting.push(waiter);
+    this.#readAt(now());
+    return waiter.promise;
+  }
+
+  /** Something may differ: the kernel is read soon, but not all the time. */
+  #readSoon(): void {
+    this.#readAt(Math.max(now() + GATHER_MS, this.#restUntil));
+  }
+
+  #readAt(due: number): void {
+    if (this.#isStopped || this.#isAdopting || due >= this.#timerDue) return;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timerDue = due;
+    this.#timer = setTimeout(() => this.#read(), Math.max(0, due - now()));
+    this.#timer.unref();
+  }
+
+  #scheduleNext(): void {
+    const { auditIntervalMs } = this.#options;
+    if (auditIntervalMs > 0) this.#readAt(now() + auditIntervalMs);
+  }
+
+  #read(): void {
+    this.#timer = null;
+    this.#timerDue = Number.POSITIVE_INFINITY;
+    if (this.#isStopped || !this.#monitor.alive) return;
+    // One at a time; a change during a reading asks for another one.
+    if (this.#audit !== null && now() - this.#auditStartedAt < READING_TIMEOUT_MS)
+      return this.#readAt(now() + GATHER_MS);
+    if (this.#audit !== null) this.#abandon("the kernel's answer did not come to its end");
+    this.#reading += 1;
+    this.#auditStartedAt = now();
+    this.#audit = new Audit(this.#options.rib, this.#options.drift);
+    this.#nexthops.begin();
+    this.#monitor.requestReading(this.#reading);
+  }
+
+  #onDeath(error: string): void {
+    this.#adopted.reject(new Error(error));
+    this.#abandon(error);
+  }
+
+  #abandon(reason: string): void {
+    this.#audit?.abandon();
+    this.#audit = null;
+    for (const waiter of this.#waiting.splice(0)) waiter.reject(new Error(`The audit was broken off: ${reason}`));
+  }
+
+  #onMessage(message: FromMonitor): void {
+    if (message.type === "log") return this.#options.onLog(message.record);
+    // In their order, and routes in pieces that let the event loop run in between.
+    this.#work = this.#work
+      .then(() => this.#handle(message))
+      .catch((error: unknown) => {
+        // What comes after it must not be lost as well.
+        this.#options.log.error("A message about the kernel could not be handled", { type: message.type, error });
+        this.#adopted.reject(error);
+        this.#abandon(String(error));
+      });
+  }
+
+  async #handle(message: FromMonitor): Promise<void> {
+    const { rib, log } = this.#options;
+    switch (message.type) {
+      case "links":
+        return this.#replaceLinks(message.links);
+      case "changes":
+        for (const change of message.changes) this.#onChange(change);
+        return;
+      case "overrun":
+        this.overruns += 1;
+        log.warn("Notifications of the kernel were lost; its tables are read anew");
+        return this.#readSoon();
+      case "nexthops":
+        if (this.#isAdopting) this.#nexthops.adopt(message.objects);
+        else if (message.reading === this.#reading) this.#objects = message.objects;
+        return;
+      case "restarted":
+        if (!this.#isAdopting && message.reading === this.#reading) this.#audit?.restart(message.family);
+        return;
+      case "routes":
+        if (this.#isAdopting) this.#adopt(message.records);
+        else if (message.reading === this.#reading) this.#audit?.take(message.records);
+        await new Promise((resolve) => setImmediate(resolve));
+        this.#monitor.chunkTaken();
+        return;
+      case "read":
+        if (this.#isAdopting) {
+          this.#isAdopting = false;
+          rib.flush();
+          const { routes, unreadable } = message;
+          this.#adopted.resolve({ routes, unreadable: unreadable + this.#refused });
+        } else if (message.reading === this.#reading) await this.#endAudit(message.complete);
+        // A thread that took over for one that died begins with a reading that nobody asked for.
+        else if (message.reading === FIRST_READING) this.#readSoon();
+    }
+  }
+
+  #adopt(records: ArrayBuffer): void {
+    const bytes = new Uint8Array(records);
+    const view = new DataView(records);
+    for (let offset = 0; offset < bytes.length; offset = nextRecord(view, offset)) {
+      if (!this.#options.rib.adopt(bytes, view, offset)) this.#refused += 1;
+    }
+  }
+
+  async #endAudit(complete: ReadingIsComplete): Promise<void> {
+    const { drift, log } = this.#options;
+    const nexthops = complete.nexthops ? this.#nexthops.end(this.#objects).length : 0;
+    this.#objects = [];
+    const report = { ...(await this.#audit!.finish(complete)), nexthops };
+    this.#audit = null;
+    drift.forgetAuthors();
+    this.audits += 1;
+    this.lastAudit = { ...report, time: Date.now() };
+    const took = now() - this.#auditStartedAt;
+    this.#restUntil = now() + took * PAUSE_FACTOR;
+    const { missing, changed, unexpected } = report;
+    if (missing + changed + unexpected + nexthops > 0) {
+      const found = { missing, changed, unexpected, nexthops };
+      log.warn("The kernel held something else than was confirmed; it is repaired", found);
+    }
+    for (const waiter of this.#waiting.splice(0)) waiter.resolve(report);
+    if (!report.complete) this.#readSoon();
+    this.#scheduleNext();
+  }
+
+  #onDrift(event: DriftEvent): void {
+    const { journal, rib } = this.#options;
+    const { kind, family, route, by: text, protocol, delayMs } = event;
+    const owner = rib.store(family).owner(route);
+    if (kind === DriftKind.UNEXPECTED) journal.note(JournalKind.SWEPT, family, route, { text });
+    else if (kind === DriftKind.CHANGED) journal.note(JournalKind.DRIFT_CHANGED, family, route, { owner, text });
+    else if (protocol === 0) journal.note(JournalKind.DRIFT_MISSING, family, route, { owner, text });
+    else journal.note(JournalKind.DRIFT_REPLACED, family, route, { owner, text, protocol });
+    if (delayMs > 0) journal.note(JournalKind.REPAIR_DELAYED, family, route, { text, delayMs });
+    this.#options.onDrift(event);
+  }
+
+  #onChange(change: KernelChange): void {
+    const { groups, retrier } = this.#options;
+    switch (change.kind) {
+      case "link":
+        this.#onLink(change);
+        break;
+      case "address":
+        if (change.action === "new") retrier.wake(Cause.ADDRESS);
+        groups.onLink(change.ifindex);
+        this.#readSoon();
+        break;
+      case "route":
+        this.#onRoute(change);
+        break;
+      case "nexthop":
+        this.#nexthops.onChange(change);
+        if (change.action === "new") retrier.wake(Cause.NEXTHOP);
+        this.#readSoon();
+    }
+    this.#options.onChange(change);
+  }
+
+  #onLink({ action, link }: LinkChange): void {
+    const { links } = this.#options;
+    const before = links.get(link.ifindex);
+    if (action === "new") links.set(link);
+    else links.delete(link.ifindex);
+    if (action === "new" && before !== undefined && isSameState(before, link)) return;
+    this.#afterLink(link.ifindex);
+  }
+
+  /** After notifications were lost: what each link became. */
+  #replaceLinks(found: readonly Link[]): void {
+    const { links } = this.#options;
+    const before = new Map(Array.from(links.links(), (link) => [link.ifindex, link]));
+    links.replaceAll(found);
+    for (const link of found) {
+      const old = before.get(link.ifindex);
+      before.delete(link.ifindex);
+      if (old === undefined || !isSameState(old, link)) this.#afterLink(link.ifindex);
+    }
+    for (const ifindex of before.keys()) this.#afterLink(ifindex);
+  }
+
+  #afterLink(ifindex: number): void {
+    if (this.#isAdopting) return;
+    this.#options.groups.onLink(ifindex);
+    this.#options.retrier.wake(Cause.LINK, Cause.ADDRESS);
+    this.#readSoon();
+  }
+
+  #onRoute(change: RouteChange): void {
+    const { rib, drift, retrier } = this.#options;
+    const { family, table, metric, source, sourceLength, prefix, prefixLength } = change;
+    const keyClass = rib.classes.find(family, table, metric, source, sourceLength);
+    const route = keyClass === undefined ? NO_ROUTE : rib.store(family).find(prefix, prefixLength, keyClass.id);
+    if (route !== NO_ROUTE) {
+      if (!change.isOurs && change.action === "delete") retrier.wake(Cause.FOREIGN);
+      const isReplaced = change.action === "new" && change.protocol !== this.#options.protocol;
+      drift.hear(family, route, change.by, isReplaced ? change.protocol : 0);
+    }
+    if (change.isOurs) this.#readSoon();
+  }
+
+  /** While a route of somebody else keeps one of ours out, deletions of others' routes are wanted. */
+  #noteConflicts(): void {
+    this.#hasConflicts = true;
+    this.wantChanges(this.#areChangesWanted);
+  }
+
+  /** Takes away what was found at the start and nobody has claimed since. */
+  async #sweepStale(): Promise<void> {
+    const swept = await this.sweep(() => true);
+    if (swept > 0) this.#options.log.info("Routes that nobody has claimed since the start are removed", { swept });
+    await this.#options.rib.reconciler.idle();
+    if (!this.#isStopped) this.#nexthops.sweep();
+  }
+
+  /** Takes away what is nobody's and in a table that `isMeant`. */
+  async sweep(isMeant: (table: number) => boolean): Promise<number> {
+    const { rib, journal } = this.#options;
+    let swept = 0;
+    await walkRoutes(rib, (family, store, route) => {
+      if (store.owner(route) !== NOBODY || store.desired(route) === NO_ATTRS) return;
+      if (!isMeant(rib.keyClass(store, route).table)) return;
+      journal.note(JournalKind.SWEPT, family, route);
+      rib.sweep(family, route);
+      swept += 1;
+    });
+    return swept;
+  }
+}
+
+/** Nothing has changed by which routes come or go. */
+function isSameState(a: Link, b: Link): boolean {
+  return a.up === b.up && a.carrier === b.carrier && a.mtu === b.mtu && a.name === b.name && a.master === b.master;
+}

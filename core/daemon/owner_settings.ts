@@ -1,0 +1,20 @@
+/** The owners of the configuration as the RIB takes them: with the tokens from their files. Main thread. */
+import type { Config, ConfigProblem } from "../config/config.ts";
+import type { OwnerSettings } from "../rib/owners.ts";
+import { readTokenFile } from "../token_file.ts";
+
+export type NamedSettings = { name: string } & OwnerSettings;
+
+/** Reads the token files. An owner whose file cannot be read is a problem: without its token anyone could write as it. */
+export function readOwnerSettings({ path, owners }: Config): { settings: NamedSettings[]; problems: ConfigProblem[] } {
+  const problems: ConfigProblem[] = [];
+  const settings = owners.map(({ tokenFile, ...rest }) => {
+    if (tokenFile === null) return { ...rest, token: null };
+    const read = readTokenFile(tokenFile);
+    if (read.ok) return { ...rest, token: read.token };
+    const message = `cannot read the token of owner "${rest.name}" in ${tokenFile}: ${read.message}`;
+    problems.push({ origin: path ?? "configuration", key: "[[owner]] token-file", message });
+    return { ...rest, token: null };
+  });
+  return { settings, problems };
+}

@@ -1,0 +1,184 @@
+/**
+ * One reading of the kernel, compared with what the RIB takes for confirmed. Main thread only.
+ *
+ * A reading takes a while, and routes are written meanwhile: those are left out, for what was read of them may be from
+ * before or from after. What a reading does not show is missing only if the reading is complete (ffi/netlink/dump.ts).
+ */
+import { now } from "../clock.ts";
+import { ATTRS, NO_ATTRS } from "../context/attrs.ts";
+import { nextRecord, RECORD, RECORD_UNREADABLE } from "../context/route_record.ts";
+import type { ReadingIsComplete } from "../model/kernel_event.ts";
+import { Family } from "../model/route.ts";
+import { type Drift, DriftKind } from "./drift.ts";
+import type { Rib } from "./rib.ts";
+import { RouteSet } from "./route_set.ts";
+import { NO_ROUTE } from "./route_store.ts";
+import { walkRoutes } from "./walk.ts";
+
+/** What an audit came to. */
+export interface AuditReport {
+  /** Routes of ours that the kernel holds. */
+  routes: number;
+  missing: number;
+  changed: number;
+  unexpected: number;
+  /** False if somebody wrote all the time, so that routes may be missing which were not found so. */
+  complete: boolean;
+  elapsedMs: number;
+}
+
+/** Records of routes that the RIB does not have are kept up to this number; the next audit finds the others, soon. */
+const UNEXPECTED_MAX = 10_000;
+
+export class Audit {
+  readonly #rib: Rib;
+  readonly #drift: Drift;
+  readonly #startedAt = now();
+  readonly #seen = new RouteSet();
+  readonly #touched = new RouteSet();
+  readonly #forgottenBefore: number;
+  readonly #report: AuditReport = { routes: 0, missing: 0, changed: 0, unexpected: 0, complete: false, elapsedMs: 0 };
+  /** Routes that differ, and how; judged at the end, for a dump may start over. */
+  readonly #differing: Record<4 | 6, Map<number, number>> = { 4: new Map(), 6: new Map() };
+  /** Records of routes that nobody asked for. */
+  readonly #unexpected: Record<4 | 6, Uint8Array[]> = { 4: [], 6: [] };
+  readonly #routes: Record<4 | 6, number> = { 4: 0, 6: 0 };
+  /** There are routes that nobody asked for and that only another audit can judge. */
+  #hasMore = false;
+
+  constructor(rib: Rib, drift: Drift) {
+    this.#rib = rib;
+    this.#drift = drift;
+    this.#forgottenBefore = rib.forgotten;
+    rib.touched.add(this.#touched);
+  }
+
+  /** Takes some routes of the reading, in records of core/context/route_record.ts. */
+  take(records: ArrayBuffer): void {
+    const bytes = new Uint8Array(records);
+    const view = new DataView(records);
+    for (let offset = 0; offset < bytes.length; offset = nextRecord(view, offset)) this.#takeOne(bytes, view, offset);
+  }
+
+  /** The reading of this family begins anew. */
+  restart(family: Family): void {
+    const of = family === Family.IPV6 ? 6 : 4;
+    this.#seen.clear(family);
+    for (const attrs of this.#differing[of].values()) if (attrs !== NO_ATTRS) this.#rib.attrs.release(attrs);
+    this.#differing[of].clear();
+    this.#unexpected[of] = [];
+    this.#routes[of] = 0;
+  }
+
+  #takeOne(bytes: Uint8Array, view: DataView, offset: number): void {
+    const rib = this.#rib;
+    const family = bytes[offset + RECORD.FAMILY] as Family;
+    const of = family === Family.IPV6 ? 6 : 4;
+    this.#routes[of] += 1;
+    const store = rib.store(family);
+    const route = findRecord(rib, bytes, view, offset);
+    if (route === NO_ROUTE || (store.desired(route) === NO_ATTRS && store.programmed(route) === NO_ATTRS)) {
+      if (route !== NO_ROUTE && (store.isInFlight(route) || this.#touched.has(family, route))) return;
+      const kept = this.#unexpected[of];
+      if (kept.length >= UNEXPECTED_MAX) this.#hasMore = true;
+      else kept.push(bytes.slice(offset, nextRecord(view, offset)));
+      return;
+    }
+    this.#seen.add(family, route);
+    if (this.#touched.has(family, route) || store.isInFlight(route)) return;
+    const isReadable = (bytes[offset + RECORD.FLAGS]! & RECORD_UNREADABLE) === 0;
+    const length = view.getUint32(offset + RECORD.ATTRS + ATTRS.LENGTH, true);
+    const held = isReadable ? rib.attrs.internEncoded(bytes, offset + RECORD.ATTRS, length) : NO_ATTRS;
+    if (isReadable && held !== NO_ATTRS && rib.compare.isSame(store.programmed(route), held)) {
+      rib.attrs.release(held);
+      return;
+    }
+    const before = this.#differing[of].get(route) ?? NO_ATTRS;
+    if (before !== NO_ATTRS) rib.attrs.release(before);
+    this.#differing[of].set(route, held);
+  }
+
+  /** The reading is at its end: what differs is told and repaired. */
+  async finish(complete: ReadingIsComplete): Promise<AuditReport> {
+    const rib = this.#rib;
+    const report = this.#report;
+    await walkRoutes(rib, (family, store, route) => {
+      const isComplete = family === Family.IPV6 ? complete.ipv6 : complete.ipv4;
+      if (!isComplete || store.programmed(route) === NO_ATTRS || this.#seen.has(family, route)) return;
+      if (this.#touched.has(family, route) || store.isInFlight(route)) return;
+      report.missing += 1;
+      rib.lose(family, route, this.#drift.found(DriftKind.MISSING, family, route));
+    });
+    for (const family of [Family.IPV4, Family.IPV6] as const) {
+      for (const [route, held] of this.#differing[family === Family.IPV6 ? 6 : 4]) this.#judge(family, route, held);
+      this.#removeUnexpected(family);
+    }
+    rib.touched.delete(this.#touched);
+    report.routes = this.#routes[4] + this.#routes[6];
+    report.complete = complete.ipv4 && complete.ipv6 && complete.nexthops && !this.#hasMore;
+    report.elapsedMs = Math.round(now() - this.#startedAt);
+    return report;
+  }
+
+  /** The reading will not come to its end. */
+  abandon(): void {
+    this.restart(Family.IPV4);
+    this.restart(Family.IPV6);
+    this.#rib.touched.delete(this.#touched);
+  }
+
+  #judge(family: Family, route: number, held: number): void {
+    const rib = this.#rib;
+    const store = rib.store(family);
+    if (!this.#touched.has(family, route) && store.isUsed(route) && !store.isInFlight(route)) {
+      this.#report.changed += 1;
+      const delayMs = this.#drift.found(DriftKind.CHANGED, family, route);
+      // It bears our protocol, so it may be replaced whatever it is.
+      if (held !== NO_ATTRS) rib.setProgrammed(store, route, held);
+      rib.doubt(family, route, delayMs);
+    }
+    if (held !== NO_ATTRS) rib.attrs.release(held);
+  }
+
+  /**
+   * Routes that bear our protocol and that nobody asked for are taken over as nobody's, and away. A route that was
+   * forgotten during the reading may have been read before it went: then the next audit tells.
+   */
+  #removeUnexpected(family: Family): void {
+    const rib = this.#rib;
+    const records = this.#unexpected[family === Family.IPV6 ? 6 : 4];
+    if (records.length > 0 && rib.forgotten !== this.#forgottenBefore) {
+      this.#hasMore = true;
+      return;
+    }
+    for (const record of records) {
+      const view = new DataView(record.buffer);
+      if (findRecord(rib, record, view, 0) !== NO_ROUTE || !rib.adopt(record, view, 0)) continue;
+      const route = findRecord(rib, record, view, 0);
+      this.#report.unexpected += 1;
+      this.#drift.found(DriftKind.UNEXPECTED, family, route);
+      rib.sweep(family, route);
+    }
+  }
+}
+
+// Filled again for each record: views of a million records would be garbage.
+const prefixOfRecord = new Uint8Array(16);
+const sourceOfRecord = new Uint8Array(16);
+
+function findRecord(rib: Rib, bytes: Uint8Array, view: DataView, offset: number): number {
+  const family = bytes[offset + RECORD.FAMILY] as Family;
+  for (let at = 0; at < 16; at++) {
+    prefixOfRecord[at] = bytes[offset + RECORD.PREFIX + at]!;
+    sourceOfRecord[at] = bytes[offset + RECORD.SOURCE + at]!;
+  }
+  const keyClass = rib.classes.find(
+    family,
+    view.getUint32(offset + RECORD.TABLE, true),
+    view.getUint32(offset + RECORD.METRIC, true),
+    sourceOfRecord,
+    bytes[offset + RECORD.SOURCE_LENGTH]!,
+  );
+  if (keyClass === undefined) return NO_ROUTE;
+  return rib.store(family).find(prefixOfRecord, bytes[offset + RECORD.PREFIX_LENGTH]!, keyClass.id);
+}

@@ -1,0 +1,550 @@
+/**
+ * Nexthop groups that clients define and routes share: keeps each in the kernel as an object, so that a change of it
+ * moves every route on it with one message, and brings it back when the kernel has dropped it. Main thread only.
+ *
+ * Whatever happens to a group (a client changes it, a link goes or comes, somebody deletes an object) marks it, and one
+ * pump brings what is marked: first the single objects that are missing, then the groups, then it deletes what nobody
+ * uses any more. Each step waits for the kernel's answers to the one before.
+ */
+import { clearTimeout, setImmediate, setTimeout } from "node:timers";
+import { NO_ATTRS } from "../context/attrs.ts";
+import type { Dataplane } from "../dataplane/dataplane.ts";
+import type { LinkTable } from "../model/link_table.ts";
+import { Family, type Nexthop } from "../model/route.ts";
+import type { Failure } from "./failures.ts";
+import { GroupRoutes, type GroupUsers } from "./group_routes.ts";
+import { GroupTargets } from "./group_targets.ts";
+import type { KeyClass } from "./key_classes.ts";
+import {
+  definitionKey,
+  type GroupDefinition,
+  memberKey,
+  type NexthopGroup,
+  type NexthopObjectsMode,
+} from "./nexthop_group.ts";
+import {
+  type GroupObject,
+  type GroupObjectMember,
+  groupObject,
+  isSameContent,
+  isSameShape,
+  NexthopObjects,
+  type Resilient,
+  type SingleObject,
+  singleObject,
+} from "./nexthop_objects.ts";
+import { EEXIST, EINVAL, ENOENT, isInDoubt, NexthopWriter } from "./nexthop_writer.ts";
+import { RetiredObjects } from "./retired_objects.ts";
+import type { GroupResolver, Rib } from "./rib.ts";
+
+interface Group extends NexthopGroup {
+  wanted: GroupDefinition;
+  accepted: GroupDefinition | null;
+  object: GroupObject | null;
+  failure: Failure | null;
+  refused: Nexthop | null;
+  readonly targets: GroupTargets;
+  /** The nexthops of routes that cannot go by the object, as text; by it a change is noticed. */
+  inlineKey: string;
+  /** Attempts to bring it since it was last fine. */
+  attempts: number;
+  waiters: (() => void)[];
+}
+
+/** Groups brought at a time. */
+const TURN_GROUPS = 256;
+/** Attempts at once where the kernel's answer shows that it holds something else than was believed. */
+const ATTEMPTS_MAX = 3;
+/** Numbers tried for one object, if others have them. */
+const NUMBERS_TRIED_MAX = 32;
+/** Pause before a group is tried again that failed; what it waits for is mostly noticed earlier. */
+const RETRY_MS = 30_000;
+
+export class NexthopGroups implements GroupResolver {
+  readonly objects: NexthopObjects;
+  readonly routes: GroupRoutes;
+  readonly writer: NexthopWriter;
+  readonly #rib: Rib;
+  readonly #links: LinkTable;
+  readonly #mode: NexthopObjectsMode;
+  readonly #groups = new Map<number, Group>();
+  readonly #byObject = new Map<GroupObject, Group>();
+  readonly #retired: RetiredObjects;
+  readonly #dirty = new Set<Group>();
+  readonly #writing = new Map<SingleObject, Promise<void>>();
+  /** Whether the kernel has nexthop objects; null until it was asked. */
+  #hasObjects: boolean | null;
+  #isPumping = false;
+  #mustCollect = false;
+  #retryTimer: ReturnType<typeof setTimeout> | null = null;
+  #wakeIdle: (() => void)[] = [];
+
+  constructor(rib: Rib, dataplane: Dataplane, links: LinkTable, mode: NexthopObjectsMode = "auto") {
+    this.#rib = rib;
+    this.#links = links;
+    this.#mode = mode;
+    this.#hasObjects = mode === "off" ? false : null;
+    this.writer = new NexthopWriter(rib.attrs, dataplane);
+    this.routes = new GroupRoutes(rib);
+    this.objects = new NexthopObjects((object) => this.#onVanish(object));
+    this.#retired = new RetiredObjects(rib.attrs, this, () => this.collect());
+  }
+
+  // What clients ask for.
+
+  get(number: number): NexthopGroup | undefined {
+    return this.#groups.get(number);
+  }
+
+  get count(): number {
+    return this.#groups.size;
+  }
+
+  list(): Iterable<NexthopGroup> {
+    return this.#groups.values();
+  }
+
+  /** Defines a group or changes it; resolves when the kernel has answered, or nothing can be asked of it yet. */
+  set(number: number, definition: GroupDefinition): Promise<NexthopGroup> {
+    let group = this.#groups.get(number);
+    if (group === undefined) {
+      group = {
+        number,
+        wanted: definition,
+        accepted: null,
+        object: null,
+        failure: null,
+        refused: null,
+        targets: new GroupTargets(this.#rib.attrs),
+        inlineKey: "",
+        attempts: 0,
+        waiters: [],
+      };
+      this.#groups.set(number, group);
+    } else if (definitionKey(group.wanted) !== definitionKey(definition)) group.wanted = definition;
+    const found = group;
+    found.attempts = 0;
+    return new Promise((resolve) => {
+      found.waiters.push(() => resolve(found));
+      this.#mark(found);
+    });
+  }
+
+  /** Deletes a group that no route uses; otherwise tells who does. */
+  async delete(number: number): Promise<GroupUsers> {
+    const users = await this.routes.users(number);
+    const group = this.#groups.get(number);
+    if (group === undefined || users.count > 0) return users;
+    this.#groups.delete(number);
+    // A route may have come while others were looked at.
+    const late = await this.routes.users(number);
+    if (late.count > 0 && !this.#groups.has(number)) {
+      this.#groups.set(number, group);
+      this.routes.move(number);
+      this.#mark(group);
+      return late;
+    }
+    this.#mark(group);
+    await this.idle();
+    return users;
+  }
+
+  /** Resolves when nothing is to be written now. */
+  idle(): Promise<void> {
+    if (!this.#isPumping) return Promise.resolve();
+    return new Promise((resolve) => this.#wakeIdle.push(resolve));
+  }
+
+  /** Whether routes go by nexthop objects. Asks the kernel if it has not been asked yet. */
+  async isUsingObjects(): Promise<boolean> {
+    this.#hasObjects ??= await this.writer.probe();
+    return this.#hasObjects;
+  }
+
+  /** Whether routes have the nexthops of their groups themselves. */
+  get isInline(): boolean {
+    return this.#hasObjects === false;
+  }
+
+  get mode(): NexthopObjectsMode {
+    return this.#mode;
+  }
+
+  // What the RIB asks for.
+
+  resolve(attrs: number, keyClass: KeyClass): number {
+    const group = this.#groups.get(this.#rib.attrs.reader.nexthopGroup(attrs));
+    if (group === undefined) return NO_ATTRS;
+    if (this.#mustBeInline(group, keyClass)) return group.targets.inline(attrs, () => this.#inlineNexthops(group));
+    if (group.object === null) return NO_ATTRS;
+    const target = group.targets.byObject(attrs, group.object.id);
+    if (group.targets.isLarge) this.#mark(group);
+    return target;
+  }
+
+  settle(slot: number): void {
+    this.writer.settle(slot);
+  }
+
+  /** The kernel takes no source prefix with an object, and no IPv4 gateway for an IPv6 route, which it then says. */
+  #mustBeInline(group: Group, { family, sourceLength }: KeyClass): boolean {
+    if (this.#hasObjects === false || sourceLength > 0) return true;
+    if (family !== Family.IPV6) return false;
+    const { members, backup } = group.accepted ?? group.wanted;
+    return [...members, ...backup].some(({ viaFamily }) => viaFamily === Family.IPV4);
+  }
+
+  // What happens in the kernel.
+
+  /**
+   * A link has changed, come or gone, or its addresses have. Call it for each change, when the table of links has it: the
+   * kernel has dropped the objects on a link that is down or without carrier, and does not bring them back.
+   */
+  onLink(ifindex: number): void {
+    if (!this.isUsable(ifindex)) {
+      for (const single of this.objects.singles()) {
+        if (single.nexthop.ifindex === ifindex) this.objects.loseSingle(single);
+      }
+    }
+    for (const group of this.#groups.values()) {
+      const { members, backup } = group.wanted;
+      const old = group.accepted?.members ?? [];
+      const isOn = (nexthop: Nexthop): boolean => nexthop.ifindex === ifindex;
+      if (!members.some(isOn) && !backup.some(isOn) && !old.some(isOn)) continue;
+      group.attempts = 0;
+      this.#mark(group);
+    }
+  }
+
+  /** All links may have changed. */
+  onLinks(): void {
+    const known = new Set<number>();
+    for (const single of this.objects.singles()) known.add(single.nexthop.ifindex);
+    for (const { wanted } of this.#groups.values()) {
+      for (const nexthop of [...wanted.members, ...wanted.backup]) known.add(nexthop.ifindex);
+    }
+    for (const ifindex of known) this.onLink(ifindex);
+  }
+
+  /** Whether the kernel takes nexthop objects on this link. */
+  isUsable(ifindex: number): boolean {
+    const link = this.#links.get(ifindex);
+    return link?.up === true && link.carrier;
+  }
+
+  /** Somebody has changed this group: it is written again. */
+  doubt(object: GroupObject): void {
+    object.isInDoubt = true;
+    const group = this.#byObject.get(object);
+    if (group !== undefined) this.#mark(group);
+  }
+
+  /** Something may be missing that a group needs. */
+  markAll(): void {
+    for (const group of this.#groups.values()) this.#mark(group);
+  }
+
+  /** Nobody has claimed this object: it goes when no route is on it. */
+  discard(object: GroupObject): void {
+    object.isUnclaimed = false;
+    this.#retire(object, [], true);
+  }
+
+  /** Objects of which nobody is known to need them are deleted. */
+  collect(): void {
+    this.#mustCollect = true;
+    this.#start();
+  }
+
+  #onVanish(object: GroupObject): void {
+    this.routes.lose(object.id);
+    this.#retired.forget(object);
+    const group = this.#byObject.get(object);
+    if (group === undefined) return;
+    this.#byObject.delete(object);
+    group.object = null;
+    for (const attrs of group.targets.changeObject()) this.#rib.attrs.release(attrs);
+    this.routes.move(group.number);
+    this.#mark(group);
+  }
+
+  // The pump.
+
+  #mark(group: Group): void {
+    this.#dirty.add(group);
+    this.#start();
+  }
+
+  #start(): void {
+    if (this.#isPumping) return;
+    this.#isPumping = true;
+    void this.#pump();
+  }
+
+  async #pump(): Promise<void> {
+    // What happens together is brought together, and never in the middle of the RIB's work on a route.
+    await new Promise((resolve) => setImmediate(resolve));
+    while ((this.#dirty.size > 0 || this.#mustCollect) && this.writer.isAccepting) {
+      const groups = Array.from(this.#dirty).slice(0, TURN_GROUPS);
+      for (const group of groups) this.#dirty.delete(group);
+      const waiters = groups.map((group) => ({ group, wakes: group.waiters.splice(0) }));
+      if (await this.isUsingObjects()) await this.#bring(groups);
+      else for (const group of groups) group.accepted = group.wanted;
+      for (const group of groups) this.#settleInline(group);
+      for (const { group, wakes } of waiters) {
+        // Whoever waits is told of the last attempt.
+        if (this.#dirty.has(group) && group.attempts > 0) group.waiters.push(...wakes);
+        else for (const wake of wakes) wake();
+      }
+    }
+    this.#isPumping = false;
+    for (const group of this.#groups.values()) for (const wake of group.waiters.splice(0)) wake();
+    for (const wake of this.#wakeIdle.splice(0)) wake();
+  }
+
+  async #bring(groups: readonly Group[]): Promise<void> {
+    const kept = groups.filter((group) => this.#groups.get(group.number) === group);
+    await Promise.all(kept.map((group) => this.#makeSingles(group)));
+    await Promise.all(kept.map((group) => this.#makeGroup(group)));
+    for (const group of groups) {
+      if (this.#groups.get(group.number) !== group) this.#forget(group);
+      else if (group.failure !== null) this.#retryLater();
+      if (group.targets.isLarge) group.targets.purge();
+    }
+    this.#mustCollect = false;
+    await this.#retired.deleteFree();
+    await this.#deleteUnused();
+  }
+
+  async #makeSingles(group: Group): Promise<void> {
+    for (const definition of new Set([group.wanted, group.accepted ?? group.wanted])) {
+      await Promise.all(this.#usable(definition.members).map((nexthop) => this.#makeSingle(nexthop)));
+      if (this.#held(definition.members).length > 0) continue;
+      await Promise.all(this.#usable(definition.backup).map((nexthop) => this.#makeSingle(nexthop)));
+    }
+  }
+
+  /** Has the kernel hold the object of this nexthop, or notes why it does not. */
+  async #makeSingle(nexthop: Nexthop): Promise<void> {
+    const single = this.objects.internSingle(nexthop);
+    if (single.isHeld) return;
+    const writing = this.#writing.get(single) ?? this.#writeSingle(single);
+    this.#writing.set(single, writing);
+    await writing;
+    this.#writing.delete(single);
+  }
+
+  async #writeSingle(single: SingleObject): Promise<void> {
+    const { losses } = single;
+    for (let tried = 0; tried < NUMBERS_TRIED_MAX; tried++) {
+      this.objects.touched?.add(single.id);
+      single.failure = await this.writer.install(single.id, singleObject(single), null);
+      this.objects.touched?.add(single.id);
+      if (single.failure?.error !== EEXIST) break;
+      this.objects.renumber(single);
+    }
+    // An answer from before its link went says nothing.
+    single.isHeld = single.failure === null && single.losses === losses;
+  }
+
+  /** Brings what is wanted of a group, or, where the kernel refuses that, what it last took. */
+  async #makeGroup(group: Group): Promise<void> {
+    const { wanted, accepted } = group;
+    const isRefused = (nexthop: Nexthop): boolean => !this.objects.internSingle(nexthop).isHeld;
+    group.refused = this.#usable(wanted.members).find(isRefused) ?? null;
+    group.failure = group.refused === null ? null : this.objects.internSingle(group.refused).failure;
+    if (accepted !== wanted && (group.failure !== null || this.#content(wanted).length === 0)) {
+      if (accepted !== null) await this.#apply(group, accepted);
+      return;
+    }
+    if (this.#content(wanted).length === 0) return;
+    const failure = await this.#apply(group, wanted);
+    if (failure === null) {
+      if (group.object !== null) group.accepted = wanted;
+      return;
+    }
+    group.failure = failure;
+    if (accepted !== null && accepted !== wanted) await this.#apply(group, accepted);
+  }
+
+  /** Writes the definition with those nexthops that the kernel has, if it is not what is there. */
+  async #apply(group: Group, { members, backup, resilient }: GroupDefinition): Promise<Failure | null> {
+    const content = this.#content({ members, backup, resilient });
+    if (content.length === 0) return null;
+    const { object } = group;
+    const failure =
+      object !== null && isSameShape(object.resilient, resilient)
+        ? await this.#change(object, content, resilient)
+        : await this.#create(group, content, resilient);
+    if (failure === null) group.attempts = 0;
+    else if (isInDoubt(failure) || failure.error === EINVAL) this.#distrust(group, content);
+    return failure;
+  }
+
+  /** The kernel may hold something else than is believed: all that the group needs is written again, a few times. */
+  #distrust(group: Group, content: readonly GroupObjectMember[]): void {
+    group.attempts += 1;
+    if (group.attempts >= ATTEMPTS_MAX) return;
+    for (const { single } of content) single.isHeld = false;
+    if (group.object !== null) group.object.isInDoubt = true;
+    this.#mark(group);
+  }
+
+  async #change(
+    object: GroupObject,
+    members: GroupObjectMember[],
+    resilient: Resilient | null,
+  ): Promise<Failure | null> {
+    if (!object.isInDoubt && isSameContent(object, members, resilient)) return null;
+    const held = groupObject(object.resilient, object.members);
+    this.objects.beginWrite(object, members);
+    const failure = await this.writer.install(object.id, groupObject(resilient, members), held);
+    // Its last member went while it was written: the pump brings it anew.
+    if (this.objects.group(object.id) !== object) {
+      if (failure === null) this.#retire(this.objects.addGroup(object.id, resilient), [], true);
+      return null;
+    }
+    this.objects.endWrite(object, failure === null);
+    if (failure === null) {
+      object.resilient = resilient;
+      object.isInDoubt = false;
+    }
+    if (failure?.error === ENOENT || object.members.length === 0) {
+      this.objects.loseGroup(object);
+      return null;
+    }
+    return failure;
+  }
+
+  async #create(group: Group, members: GroupObjectMember[], resilient: Resilient | null): Promise<Failure | null> {
+    const found = this.objects.findUnclaimed(resilient, members);
+    if (found !== undefined) {
+      found.isUnclaimed = false;
+      this.#setObject(group, found);
+      return this.#change(found, members, resilient);
+    }
+    let failure: Failure | null = null;
+    for (let tried = 0; tried < NUMBERS_TRIED_MAX; tried++) {
+      const object = this.objects.addGroup(this.objects.allocate(), resilient);
+      this.objects.beginWrite(object, members);
+      failure = await this.writer.install(object.id, groupObject(resilient, members), null);
+      this.objects.endWrite(object, failure === null);
+      if (object.members.length > 0) {
+        this.#setObject(group, object);
+        return null;
+      }
+      this.objects.forgetGroup(object);
+      if (failure === null) {
+        // All its links went while it was made, and it with them.
+        this.#mark(group);
+        return null;
+      }
+      if (failure.error !== EEXIST) return failure;
+      this.objects.avoid(object.id);
+    }
+    return failure;
+  }
+
+  #setObject(group: Group, object: GroupObject): void {
+    const old = group.object;
+    const targets = group.targets.changeObject();
+    group.object = object;
+    this.#byObject.set(object, group);
+    if (old !== null) this.#retire(old, targets, false);
+    this.routes.move(group.number);
+  }
+
+  // What nobody uses.
+
+  /** Its client has deleted the group. */
+  #forget(group: Group): void {
+    if (group.object !== null) this.#retire(group.object, group.targets.changeObject(), false);
+    group.object = null;
+    group.targets.clear();
+  }
+
+  #retire(object: GroupObject, targets: number[], wasUnclaimed: boolean): void {
+    this.#byObject.delete(object);
+    this.#retired.add(object, targets, wasUnclaimed);
+    this.collect();
+  }
+
+  async #deleteUnused(): Promise<void> {
+    const unused = Array.from(this.objects.singles()).filter(
+      (single) => single.groups.size === 0 && !single.isUnclaimed,
+    );
+    await Promise.all(
+      unused.map(async (single) => {
+        this.objects.touched?.add(single.id);
+        // One that is not held may be somebody else's by now.
+        const failure = single.isHeld ? await this.writer.remove(single.id, singleObject(single)) : null;
+        if (failure === null) this.objects.forgetSingle(single);
+      }),
+    );
+  }
+
+  // What a group is made of at this moment.
+
+  #usable(nexthops: readonly Nexthop[]): Nexthop[] {
+    return nexthops.filter(({ ifindex }) => this.isUsable(ifindex));
+  }
+
+  #held(nexthops: readonly Nexthop[]): GroupObjectMember[] {
+    const members: GroupObjectMember[] = [];
+    for (const nexthop of this.#usable(nexthops)) {
+      const single = this.objects.internSingle(nexthop);
+      if (single.isHeld) members.push({ single, weight: nexthop.weight });
+    }
+    return members;
+  }
+
+  /** The members that the kernel has, or else the backup members. */
+  #content({ members, backup }: GroupDefinition): GroupObjectMember[] {
+    const held = this.#held(members);
+    return held.length > 0 ? held : this.#held(backup);
+  }
+
+  /** For routes that cannot go by the object. With no usable link they are left to the kernel, as any route is. */
+  #inlineNexthops({ wanted, accepted }: Group): Nexthop[] {
+    const { members, backup } = accepted ?? wanted;
+    const usable = this.#usable(members);
+    if (usable.length > 0) return usable;
+    const spare = this.#usable(backup);
+    return spare.length > 0 ? spare : [...members];
+  }
+
+  #settleInline(group: Group): void {
+    const key = this.#inlineNexthops(group).map(memberKey).join(" ");
+    if (key === group.inlineKey) return;
+    const isNew = group.inlineKey === "";
+    group.inlineKey = key;
+    group.targets.changeNexthops();
+    if (isNew || group.targets.hasInline) this.routes.move(group.number);
+  }
+
+  #retryLater(): void {
+    this.#retryTimer ??= setTimeout(() => {
+      this.#retryTimer = null;
+      for (const group of this.#groups.values()) {
+        if (group.failure === null) continue;
+        group.attempts = 0;
+        this.#mark(group);
+      }
+    }, RETRY_MS).unref();
+  }
+
+  /** Takes every object out of the kernel that no route is on. */
+  async withdraw(): Promise<void> {
+    for (const group of this.#groups.values()) {
+      this.#groups.delete(group.number);
+      this.#mark(group);
+    }
+    await this.idle();
+  }
+
+  /** Takes no more: the daemon ends. */
+  stop(): void {
+    this.#retired.stop();
+    if (this.#retryTimer !== null) clearTimeout(this.#retryTimer);
+  }
+}

@@ -1,0 +1,180 @@
+/**
+ * What the kernel shows of our nexthop objects against what it is believed to hold: taken over at the start, compared
+ * with each reading, and followed from notifications. Main thread only.
+ */
+import { type NexthopObject, NexthopObjectKind } from "../context/nexthop_object.ts";
+import type { HeldNexthopObject, NexthopChange } from "../model/kernel_event.ts";
+import type { NexthopGroups } from "./nexthop_groups.ts";
+import {
+  type GroupObject,
+  type GroupObjectMember,
+  isSameContent,
+  isSameShape,
+  NEXTHOP_ID_MAX,
+  NEXTHOP_ID_MIN,
+  type NexthopObjects,
+  nexthopKey,
+  type Resilient,
+  type SingleObject,
+} from "./nexthop_objects.ts";
+
+/** One difference between the kernel and what it should hold; it is being repaired. */
+export interface NexthopDrift {
+  id: number;
+  kind: "missing" | "changed" | "orphan";
+}
+
+export class NexthopReadings {
+  readonly #groups: NexthopGroups;
+  readonly #objects: NexthopObjects;
+
+  constructor(groups: NexthopGroups) {
+    this.#groups = groups;
+    this.#objects = groups.objects;
+  }
+
+  /**
+   * Takes over what the kernel holds from an earlier life of the daemon, before anything is written. A client's group
+   * that comes to the same as one of these groups has it from then on, as it is.
+   */
+  adopt(held: readonly HeldNexthopObject[]): void {
+    for (const { id, object } of held) if (isOurs(id)) this.#addSingle(id, object);
+    for (const { id, object } of held)
+      if (isOurs(id) && this.#objects.single(id) === undefined) this.#addGroup(id, object);
+  }
+
+  /** Lets everything go that was found and that nobody has claimed; a group that routes are on stays until they left. */
+  sweep(): void {
+    for (const group of this.#objects.groups()) if (group.isUnclaimed) this.#groups.discard(group);
+    for (const single of this.#objects.singles()) single.isUnclaimed = false;
+    this.#groups.collect();
+  }
+
+  /** A reading of the kernel begins: what is written from now on cannot be judged by it. */
+  begin(): void {
+    this.#objects.touched = new Set();
+  }
+
+  /** All objects that the reading has found. What differs is repaired, and returned. */
+  end(held: readonly HeldNexthopObject[]): NexthopDrift[] {
+    const touched = this.#objects.touched ?? new Set<number>();
+    this.#objects.touched = null;
+    const found = new Map(held.map(({ id, object }) => [id, object]));
+    const drift: NexthopDrift[] = [];
+    // Singles first: groups go along with them.
+    for (const single of [...this.#objects.singles()]) {
+      if (!single.isHeld || touched.has(single.id)) continue;
+      const kind = this.#compareSingle(single, found.get(single.id));
+      if (kind !== null) drift.push({ id: single.id, kind });
+    }
+    for (const group of [...this.#objects.groups()]) {
+      if (group.pending !== null || touched.has(group.id)) continue;
+      const kind = this.#compareGroup(group, found.get(group.id));
+      if (kind !== null) drift.push({ id: group.id, kind });
+    }
+    for (const { id, object } of held) {
+      const isKnown = this.#objects.single(id) !== undefined || this.#objects.group(id) !== undefined;
+      if (isKnown || touched.has(id) || !isOurs(id)) continue;
+      this.#discard(id, object);
+      drift.push({ id, kind: "orphan" });
+    }
+    if (drift.length > 0) this.#groups.markAll();
+    return drift;
+  }
+
+  /** Somebody else has changed or deleted an object. Null if it is none that matters. */
+  onChange({ action, id }: NexthopChange): NexthopDrift | null {
+    const single = this.#objects.single(id);
+    const group = this.#objects.group(id);
+    if (single === undefined && group === undefined) return null;
+    if (action === "delete") {
+      if (single !== undefined) this.#objects.loseSingle(single);
+      if (group !== undefined) this.#objects.loseGroup(group);
+    } else {
+      if (single !== undefined) this.#doubtSingle(single);
+      if (group !== undefined) this.#groups.doubt(group);
+    }
+    this.#groups.markAll();
+    return { id, kind: action === "delete" ? "missing" : "changed" };
+  }
+
+  #addSingle(id: number, object: NexthopObject | null): void {
+    if (object?.kind !== NexthopObjectKind.SINGLE) return;
+    const single = this.#objects.addSingle(id, object.nexthop);
+    single.isHeld = true;
+    single.isUnclaimed = true;
+  }
+
+  /** Also one that dplaned cannot have written: under our protocol and in our range it is nobody else's. */
+  #addGroup(id: number, object: NexthopObject | null): GroupObject {
+    const group = this.#objects.addGroup(id, resilientOf(object));
+    this.#objects.beginWrite(group, this.#membersOf(object));
+    this.#objects.endWrite(group, true);
+    group.isUnclaimed = true;
+    return group;
+  }
+
+  #discard(id: number, object: NexthopObject | null): void {
+    this.#addSingle(id, object);
+    const single = this.#objects.single(id);
+    if (single === undefined) this.#groups.discard(this.#addGroup(id, object));
+    else single.isUnclaimed = false;
+  }
+
+  #compareSingle(single: SingleObject, found: NexthopObject | null | undefined): NexthopDrift["kind"] | null {
+    if (found === undefined) {
+      this.#objects.loseSingle(single);
+      return "missing";
+    }
+    if (found?.kind === NexthopObjectKind.SINGLE && nexthopKey(found.nexthop) === single.key) return null;
+    this.#doubtSingle(single);
+    return "changed";
+  }
+
+  #compareGroup(group: GroupObject, found: NexthopObject | null | undefined): NexthopDrift["kind"] | null {
+    if (found === undefined) {
+      this.#objects.loseGroup(group);
+      return "missing";
+    }
+    if (group.isUnclaimed || group.isInDoubt) return null;
+    const resilient = resilientOf(found);
+    if (!isSameShape(group.resilient, resilient) || found?.kind === NexthopObjectKind.SINGLE) {
+      // It was deleted in between, and made anew by somebody else.
+      this.#objects.loseGroup(group);
+      return "changed";
+    }
+    const isSame = isSameContent(group, this.#membersOf(found), resilient);
+    if (isSame && membersCount(found) === group.members.length) return null;
+    this.#groups.doubt(group);
+    return "changed";
+  }
+
+  /** It is written again, and so are the groups that have it. */
+  #doubtSingle(single: SingleObject): void {
+    single.isHeld = false;
+    for (const group of single.groups) this.#groups.doubt(group);
+  }
+
+  /** The members as far as they are known. */
+  #membersOf(object: NexthopObject | null): GroupObjectMember[] {
+    if (object === null || object.kind === NexthopObjectKind.SINGLE) return [];
+    return object.members.flatMap(({ id, weight }) => {
+      const single = this.#objects.single(id);
+      return single === undefined ? [] : [{ single, weight }];
+    });
+  }
+}
+
+function membersCount(object: NexthopObject | null): number {
+  return object === null || object.kind === NexthopObjectKind.SINGLE ? 0 : object.members.length;
+}
+
+function resilientOf(object: NexthopObject | null | undefined): Resilient | null {
+  if (object?.kind !== NexthopObjectKind.RESILIENT) return null;
+  const { buckets, idleTimer, unbalancedTimer } = object;
+  return { buckets, idleTimer, unbalancedTimer };
+}
+
+function isOurs(id: number): boolean {
+  return id >= NEXTHOP_ID_MIN && id <= NEXTHOP_ID_MAX;
+}

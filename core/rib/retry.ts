@@ -1,0 +1,176 @@
+/**
+ * Routes that the kernel has refused, by what they wait for: tried again when that may have come, and slowly in any
+ * case. Main thread only.
+ */
+import { clearTimeout, setTimeout } from "node:timers";
+import { ERRNO } from "../../ffi/libc/errno.ts";
+import { NO_ATTRS } from "../context/attrs.ts";
+import { DplaneError, U32 } from "../context/layout.ts";
+import { type Family, RouteType } from "../model/route.ts";
+import { keyFamily, keyRoute, routeKey } from "./claims.ts";
+import type { Rib } from "./rib.ts";
+import { RouteState, type RouteStore } from "./route_store.ts";
+import { walkRoutes } from "./walk.ts";
+
+/** What a refused route waits for. */
+export const Cause = {
+  /** Nothing that could come by itself: the route is wrong, or the kernel cannot do it. */
+  NONE: "none",
+  /** Its interface, to exist and be up. */
+  LINK: "link",
+  /** A route to its gateway, or an address to send from. */
+  ADDRESS: "address",
+  /** Room in the kernel's or the hardware's table. */
+  ROOM: "room",
+  /** Somebody else's route of the same key, to go away. */
+  FOREIGN: "foreign",
+  /** The nexthop object, to exist. */
+  NEXTHOP: "nexthop",
+  /** The dataplane itself, which could not do it then. */
+  DATAPLANE: "dataplane",
+} as const;
+export type Cause = (typeof Cause)[keyof typeof Cause];
+
+const CAUSE_OF_ERROR = new Map<number, Cause>([
+  [ERRNO.ENODEV, Cause.LINK],
+  [ERRNO.ENETDOWN, Cause.LINK],
+  [ERRNO.ENETUNREACH, Cause.ADDRESS],
+  [ERRNO.EHOSTUNREACH, Cause.ADDRESS],
+  [ERRNO.EADDRNOTAVAIL, Cause.ADDRESS],
+  [ERRNO.ENOSPC, Cause.ROOM],
+  [ERRNO.ENOMEM, Cause.ROOM],
+  [ERRNO.ENOBUFS, Cause.ROOM],
+  [ERRNO.EBUSY, Cause.ROOM],
+  [ERRNO.EAGAIN, Cause.ROOM],
+  [ERRNO.EEXIST, Cause.FOREIGN],
+  ...[
+    DplaneError.NO_ANSWER,
+    DplaneError.THREAD_DIED,
+    DplaneError.PROVIDER_EXCEPTION,
+    DplaneError.NOT_PROGRAMMED,
+    DplaneError.PROVIDER_REFUSED,
+  ].map((error): [number, Cause] => [error, Cause.DATAPLANE]),
+]);
+
+/** The kernel says EINVAL of much; its text tells what may mend by itself (Linux 6.18). */
+const CAUSE_OF_TEXT: readonly (readonly [RegExp, Cause])[] = [
+  [/nexthop id does not exist/i, Cause.NEXTHOP],
+  [/device for nexthop is not up|nexthop device is not up|invalid device index/i, Cause.LINK],
+  [/invalid prefsrc address|invalid source address|nexthop has invalid gateway/i, Cause.ADDRESS],
+];
+
+/** What a route that failed for this reason waits for. */
+export function causeOf(error: number, text: string): Cause {
+  for (const [pattern, cause] of CAUSE_OF_TEXT) if (pattern.test(text)) return cause;
+  return CAUSE_OF_ERROR.get(error) ?? Cause.NONE;
+}
+
+/** Events come in bursts; one walk does for all of a burst. */
+const GATHER_MS = 20;
+/** How often everything that waits is tried although nothing was seen to come. */
+export const SLOW_RETRY_MS = 30_000;
+
+export class Retrier {
+  readonly #rib: Rib;
+  readonly #due = new Set<Cause>();
+  #timer: ReturnType<typeof setTimeout> | null = null;
+  #slowTimer: ReturnType<typeof setTimeout> | null = null;
+  #isWalking = false;
+  /** By failure number: what it waits for. */
+  readonly #causes = new Map<number, Cause>();
+  /** Called for each route that is tried again. */
+  onRetry: (family: Family, route: number, cause: Cause) => void = () => {};
+  retries = 0;
+
+  constructor(rib: Rib) {
+    this.#rib = rib;
+    rib.observers.add({
+      onOutcome: (slot, outcome, contexts) => {
+        // A gateway may be reached over a route of ours.
+        if (rib.failedCount > 0 && outcome === "fib_programmed") this.#onProgrammed(contexts.getU32(slot, U32.ATTRS));
+      },
+    });
+  }
+
+  /** Starts the slow timer. */
+  start(): void {
+    this.#slowTimer = setTimeout(() => {
+      for (const cause of Object.values(Cause)) if (cause !== Cause.NONE) this.#due.add(cause);
+      this.#schedule();
+      this.start();
+    }, SLOW_RETRY_MS);
+    this.#slowTimer.unref();
+  }
+
+  stop(): void {
+    for (const timer of [this.#timer, this.#slowTimer]) if (timer !== null) clearTimeout(timer);
+    this.#due.clear();
+  }
+
+  /** Something has come that routes may wait for. */
+  wake(...causes: readonly Cause[]): void {
+    if (this.#rib.failedCount === 0 && this.#rib.claims.contested === 0) return;
+    for (const cause of causes) this.#due.add(cause);
+    this.#schedule();
+  }
+
+  /** What a route waits for; NONE if it has not failed. */
+  causeOfRoute(store: RouteStore, route: number): Cause {
+    return store.state(route) === RouteState.FAILED ? this.causeOfFailure(store.failure(route)) : Cause.NONE;
+  }
+
+  causeOfFailure(failure: number): Cause {
+    let cause = this.#causes.get(failure);
+    if (cause !== undefined) return cause;
+    const { error, text } = this.#rib.failures.get(failure);
+    cause = causeOf(error, text);
+    this.#causes.set(failure, cause);
+    return cause;
+  }
+
+  #onProgrammed(attrs: number): void {
+    if (attrs === NO_ATTRS) return;
+    const { reader } = this.#rib.attrs;
+    const isConnected =
+      reader.type(attrs) === RouteType.UNICAST &&
+      reader.nexthopGroup(attrs) === 0 &&
+      reader.nexthop(attrs, 0).viaFamily === 0;
+    if (isConnected) this.wake(Cause.ADDRESS);
+  }
+
+  #schedule(): void {
+    if (this.#timer !== null || this.#isWalking) return;
+    this.#timer = setTimeout(() => {
+      this.#timer = null;
+      void this.#walk();
+    }, GATHER_MS);
+    this.#timer.unref();
+  }
+
+  async #walk(): Promise<void> {
+    const causes = new Set(this.#due);
+    this.#due.clear();
+    this.#isWalking = true;
+    const rib = this.#rib;
+    if (rib.failedCount > 0) {
+      await walkRoutes(rib, (family, store, route) => {
+        const cause = this.causeOfRoute(store, route);
+        if (causes.has(cause)) this.#retry(family, route, cause);
+      });
+    }
+    for (const [key, failure] of rib.claims.refused()) {
+      const cause = this.causeOfFailure(failure);
+      if (causes.has(cause)) this.#retry(keyFamily(key), keyRoute(key), cause);
+    }
+    this.#isWalking = false;
+    if (this.#due.size > 0) this.#schedule();
+  }
+
+  #retry(family: Family, route: number, cause: Cause): void {
+    // One that is repaired later on purpose has its own time.
+    if (this.#rib.reconciler.delayOf(routeKey(family, route)) > 0) return;
+    this.retries += 1;
+    this.onRetry(family, route, cause);
+    this.#rib.retry(family, route);
+  }
+}

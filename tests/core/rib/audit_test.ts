@@ -1,0 +1,190 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { CONTEXT_BYTES } from "../../../core/constants.ts";
+import { NO_ATTRS } from "../../../core/context/attrs.ts";
+import { ContextOp, U8, U32 } from "../../../core/context/layout.ts";
+import { encodeRecord, RECORD_UNREADABLE } from "../../../core/context/route_record.ts";
+import type { Provider, ProviderIo } from "../../../core/dataplane/provider.ts";
+import { Family, type RouteUpdate } from "../../../core/model/route.ts";
+import { Audit, type AuditReport } from "../../../core/rib/audit.ts";
+import { Drift, type DriftEvent } from "../../../core/rib/drift.ts";
+import { Harness, specOf } from "../../support/harness.ts";
+import { createInlineSpawn } from "../../support/spawn.ts";
+import { numberedUpdate, updateNumber } from "../../support/updates.ts";
+import { until } from "../../support/wait.ts";
+
+const COMPLETE = { ipv4: true, ipv6: true, nexthops: true };
+
+/** A forwarding plane that somebody else may change: gateways by route number. */
+class OpenFib implements Provider {
+  readonly routes = new Map<number, number>();
+  readonly ops: string[] = [];
+
+  process(io: ProviderIo): void {
+    const { contexts } = io;
+    for (let slot = io.dequeue(); slot !== -1; slot = io.dequeue()) {
+      const number = updateNumber(contexts.u8, slot * CONTEXT_BYTES + U8.PREFIX);
+      const op = contexts.getU8(slot, U8.OP);
+      this.ops.push(`${["", "install", "update", "delete"][op]} ${number}`);
+      if (op === ContextOp.ROUTE_DELETE) this.routes.delete(number);
+      else this.routes.set(number, io.attrs.nexthop(contexts.getU32(slot, U32.ATTRS), 0).via[3]!);
+      contexts.succeed(slot);
+      io.enqueue(slot);
+    }
+  }
+}
+
+function recordOf(update: RouteUpdate, flags = 0): ArrayBuffer {
+  const bytes = new Uint8Array(4096);
+  const end = encodeRecord(new DataView(bytes.buffer), bytes, 0, update, flags);
+  return bytes.buffer.slice(0, end);
+}
+
+async function auditHarness(): Promise<{
+  harness: Harness;
+  fib: OpenFib;
+  events: DriftEvent[];
+  begin: () => Audit;
+  audit: (change?: (audit: Audit) => void) => Promise<AuditReport>;
+  settle: () => Promise<void>;
+}> {
+  const fib = new OpenFib();
+  const harness = new Harness({ spawn: createInlineSpawn(() => fib), providers: [specOf({ name: "kernel" })] });
+  await harness.start();
+  const drift = new Drift();
+  const events: DriftEvent[] = [];
+  drift.onDrift = (event) => events.push(event);
+  const settle = async (): Promise<void> => {
+    harness.rib.flush();
+    await harness.settled();
+    await harness.rib.reconciler.idle();
+    await until("nothing is under way", () => harness.dataplane.pool.free === harness.dataplane.pool.size);
+  };
+  for (let number = 1; number <= 5; number++) harness.install(number, number);
+  await settle();
+  fib.ops.length = 0;
+  const begin = () => new Audit(harness.rib, drift);
+  const audit = async (change: (audit: Audit) => void = () => {}): Promise<AuditReport> => {
+    const reading = begin();
+    for (const [number, gateway] of fib.routes) reading.take(recordOf(numberedUpdate(number, 1, gateway)));
+    change(reading);
+    const report = await reading.finish(COMPLETE);
+    await settle();
+    return report;
+  };
+  return { harness, fib, events, begin, audit, settle };
+}
+
+function counts({ routes, missing, changed, unexpected }: AuditReport): number[] {
+  return [routes, missing, changed, unexpected];
+}
+
+describe("audit", () => {
+  it("writes nothing where the kernel holds what was confirmed", async () => {
+    const { harness, fib, events, audit } = await auditHarness();
+    assert.deepEqual(counts(await audit()), [5, 0, 0, 0]);
+    assert.deepEqual([fib.ops, events], [[], []]);
+    harness.assertNoLeaks();
+    await harness.stop();
+  });
+
+  it("installs what is missing, replaces what was changed in place, and removes what nobody asked for", async () => {
+    const { harness, fib, events, audit } = await auditHarness();
+    fib.routes.delete(2);
+    fib.routes.set(3, 60);
+    fib.routes.set(77, 1);
+    assert.deepEqual(counts(await audit()), [5, 1, 1, 1]);
+    assert.deepEqual(fib.ops.sort(), ["delete 77", "install 2", "update 3"]);
+    assert.deepEqual(events.map(({ kind }) => kind).sort(), ["changed", "missing", "unexpected"]);
+    assert.deepEqual(
+      [...fib.routes].sort(),
+      [1, 2, 3, 4, 5].map((number) => [number, number]),
+    );
+    assert.deepEqual(counts(await audit()), [5, 0, 0, 0]);
+    assert.equal(harness.rib.counts().ipv4, 5);
+    harness.assertNoLeaks();
+    await harness.stop();
+  });
+
+  it("writes a route again that it could not read", async () => {
+    const { harness, fib, audit } = await auditHarness();
+    fib.routes.delete(4);
+    const report = await audit((reading) => reading.take(recordOf(numberedUpdate(4), RECORD_UNREADABLE)));
+    assert.deepEqual(counts(report), [5, 0, 1, 0]);
+    assert.deepEqual(fib.ops, ["update 4"]);
+    harness.assertNoLeaks();
+    await harness.stop();
+  });
+
+  it("takes nothing for missing that an incomplete reading does not show, and still sees what was changed", async () => {
+    const { harness, fib, begin, settle } = await auditHarness();
+    fib.routes.set(3, 60);
+    const reading = begin();
+    reading.take(recordOf(numberedUpdate(3, 1, 60)));
+    const report = await reading.finish({ ipv4: false, ipv6: true, nexthops: true });
+    await settle();
+    assert.deepEqual([...counts(report), report.complete], [1, 0, 1, 0, false]);
+    assert.deepEqual(fib.ops, ["update 3"]);
+    await harness.stop();
+  });
+
+  it("leaves out what is written during the reading", async () => {
+    const { harness, fib, events, begin, settle } = await auditHarness();
+    const reading = begin();
+    for (const number of [1, 2, 3, 4, 5]) reading.take(recordOf(numberedUpdate(number, 1, number)));
+    // Read before they changed, or never: what is read of them says nothing.
+    harness.install(1, 33);
+    harness.remove(2);
+    harness.install(6, 6);
+    await settle();
+    fib.ops.length = 0;
+    reading.take(recordOf(numberedUpdate(2, 1, 2)));
+    assert.deepEqual(counts(await reading.finish(COMPLETE)), [6, 0, 0, 0]);
+    await settle();
+    assert.deepEqual([fib.ops, events], [[], []]);
+    harness.assertNoLeaks();
+    await harness.stop();
+  });
+
+  it("forgets what it was told of a family whose reading starts over", async () => {
+    const { harness, fib, events, begin, settle } = await auditHarness();
+    const reading = begin();
+    reading.take(recordOf(numberedUpdate(3, 1, 50)));
+    reading.take(recordOf(numberedUpdate(99, 1, 1)));
+    reading.restart(Family.IPV4);
+    for (const [number, gateway] of fib.routes) reading.take(recordOf(numberedUpdate(number, 1, gateway)));
+    assert.deepEqual(counts(await reading.finish(COMPLETE)), [5, 0, 0, 0]);
+    await settle();
+    assert.deepEqual([fib.ops, events], [[], []]);
+    harness.assertNoLeaks();
+    await harness.stop();
+  });
+
+  it("gives back all that it holds when it is broken off", async () => {
+    const { harness, begin } = await auditHarness();
+    const reading = begin();
+    reading.take(recordOf(numberedUpdate(3, 1, 50)));
+    reading.abandon();
+    assert.equal(harness.rib.touched.size, 0);
+    harness.assertNoLeaks();
+    await harness.stop();
+  });
+
+  it("restores what the kernel has lost of a route that is nobody's, until it is swept", async () => {
+    const { harness, fib, audit, settle } = await auditHarness();
+    const record = recordOf(numberedUpdate(50, 1, 9));
+    assert.ok(harness.rib.adopt(new Uint8Array(record), new DataView(record), 0));
+    assert.deepEqual(counts(await audit()), [5, 1, 0, 0]);
+    assert.equal(fib.routes.get(50), 9);
+    const store = harness.rib.store(Family.IPV4);
+    const route = Array.from({ length: store.last }, (_, index) => index + 1).find(
+      (number) => store.owner(number) === 0,
+    )!;
+    harness.rib.sweep(Family.IPV4, route);
+    await settle();
+    assert.equal(fib.routes.get(50), undefined);
+    assert.equal(store.isUsed(route) && store.desired(route) !== NO_ATTRS, false);
+    harness.assertNoLeaks();
+    await harness.stop();
+  });
+});

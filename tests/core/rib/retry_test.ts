@@ -1,0 +1,66 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { DplaneError } from "../../../core/context/layout.ts";
+import { Cause, causeOf, Retrier } from "../../../core/rib/retry.ts";
+import { ERRNO } from "../../../ffi/libc/errno.ts";
+import { Harness, specOf } from "../../support/harness.ts";
+import { programs, ScriptedProvider } from "../../support/scripted_provider.ts";
+import { createInlineSpawn } from "../../support/spawn.ts";
+import { until } from "../../support/wait.ts";
+
+describe("causeOf", () => {
+  const cases: [error: number, text: string, cause: Cause][] = [
+    [ERRNO.ENODEV, "", Cause.LINK],
+    [ERRNO.ENETDOWN, "Device for nexthop is not up", Cause.LINK],
+    [ERRNO.ENETUNREACH, "Nexthop has invalid gateway", Cause.ADDRESS],
+    [ERRNO.EINVAL, "Invalid prefsrc address", Cause.ADDRESS],
+    [ERRNO.EINVAL, "Nexthop id does not exist", Cause.NEXTHOP],
+    [ERRNO.ENOSPC, "", Cause.ROOM],
+    [ERRNO.EEXIST, "a route of protocol bird (12) has this prefix", Cause.FOREIGN],
+    [DplaneError.NO_ANSWER, "", Cause.DATAPLANE],
+    [ERRNO.EINVAL, "", Cause.NONE],
+    [ERRNO.EOPNOTSUPP, "", Cause.NONE],
+  ];
+  for (const [error, text, cause] of cases) {
+    it(`${error} ${text}: ${cause}`, () => assert.equal(causeOf(error, text), cause));
+  }
+});
+
+describe("retrier", () => {
+  it("tries again what waits for what has come, and only that", async () => {
+    const errors = new Map([
+      [1, ERRNO.ENETDOWN],
+      [2, ERRNO.ENETUNREACH],
+      [3, ERRNO.EINVAL],
+    ]);
+    const tries: number[] = [];
+    const provider = new ScriptedProvider((io, slot) => {
+      const number = io.contexts.u8[slot * 256 + 64 + 3]!;
+      tries.push(number);
+      const error = errors.get(number);
+      if (error === undefined) programs(io, slot);
+      else io.contexts.fail(slot, error);
+    });
+    const harness = new Harness({ spawn: createInlineSpawn(() => provider), providers: [specOf({ name: "kernel" })] });
+    const retrier = new Retrier(harness.rib);
+    await harness.start();
+    for (const number of [1, 2, 3, 4]) harness.install(number);
+    harness.rib.flush();
+    await harness.settled();
+    assert.equal(harness.rib.failedCount, 3);
+    tries.length = 0;
+    retrier.wake(Cause.LINK);
+    await until("the route is tried", () => tries.length === 1);
+    errors.delete(2);
+    retrier.wake(Cause.ADDRESS);
+    await until("the other one is tried", () => harness.rib.failedCount === 2);
+    assert.deepEqual(tries, [1, 2]);
+    assert.equal(retrier.retries, 2);
+    errors.delete(1);
+    retrier.wake(Cause.LINK, Cause.ADDRESS);
+    await until("it is programmed", () => harness.rib.failedCount === 1);
+    assert.deepEqual(tries, [1, 2, 1], "what is programmed is not tried");
+    retrier.stop();
+    await harness.stop();
+  });
+});
