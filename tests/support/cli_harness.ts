@@ -19,7 +19,11 @@ export interface FakeDaemon {
 export async function startFakeDaemon(handler: Handler): Promise<FakeDaemon> {
   const directory = mkdtempSync(join(tmpdir(), "dplaned-cli-"));
   const socketPath = join(directory, "api.sock");
-  const server: Server = createServer(handler);
+  const server: Server = createServer((request, response) => {
+    // A client that breaks off is what some tests are about, and for the others the client says what is wrong.
+    for (const stream of [request, response, request.socket]) stream.on("error", () => {});
+    handler(request, response);
+  });
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
     server.listen(socketPath, resolve);
