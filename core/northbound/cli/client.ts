@@ -88,6 +88,8 @@ export class ApiClient {
       },
       agent: false,
     });
+    // What breaks the connection is told by the request; Bun tells it on the socket as well, where it would end the process.
+    request.on("socket", (socket) => socket.on("error", () => undefined));
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
       let answer: IncomingMessage | undefined;
       // Stays on for as long as the request lives: after the answer began, an error ends that answer.
