@@ -29,6 +29,7 @@ import { type Journal, JournalKind } from "../rib/journal.ts";
 import type { NexthopGroups } from "../rib/nexthop_groups.ts";
 import { NexthopReadings } from "../rib/nexthop_readings.ts";
 import { NOBODY } from "../rib/owners.ts";
+import { renumberRoutes } from "../rib/renumber.ts";
 import { Cause, type Retrier } from "../rib/retry.ts";
 import type { Rib } from "../rib/rib.ts";
 import { NO_ROUTE } from "../rib/route_store.ts";
@@ -39,6 +40,8 @@ import { MonitorThread, type SpawnMonitor } from "./monitor_thread.ts";
 const GATHER_MS = 30;
 /** After a reading that changes asked for, the next such one waits this many times as long as it took. */
 const PAUSE_FACTOR = 2;
+/** Interfaces that are gone of which the name is remembered. */
+const GONE_LINKS_MAX = 4096;
 /** A reading that is not there by then will not come. */
 const READING_TIMEOUT_MS = 120_000;
 
@@ -104,6 +107,8 @@ export class KernelWatch {
   /** No reading that a change asks for begins before this. */
   #restUntil = 0;
   #staleTimer: ReturnType<typeof setTimeout> | null = null;
+  /** Numbers of interfaces that are gone, by name, oldest first. */
+  readonly #goneLinks = new Map<string, number>();
   #isStopped = false;
   #areChangesWanted = false;
   #hasConflicts = false;
@@ -336,10 +341,36 @@ export class KernelWatch {
   #onLink({ action, link }: LinkChange): void {
     const { links } = this.#options;
     const before = links.get(link.ifindex);
-    if (action === "new") links.set(link);
-    else links.delete(link.ifindex);
+    if (action === "new") {
+      links.set(link);
+      this.#takeName(link);
+    } else {
+      links.delete(link.ifindex);
+      this.#leaveName(before ?? link);
+    }
     if (action === "new" && before !== undefined && isSameState(before, link)) return;
     this.#afterLink(link.ifindex);
+  }
+
+  /** The interface is gone; one of its name may come. */
+  #leaveName({ name, ifindex }: Link): void {
+    this.#goneLinks.delete(name);
+    this.#goneLinks.set(name, ifindex);
+    if (this.#goneLinks.size > GONE_LINKS_MAX)
+      for (const [oldest] of this.#goneLinks) return void this.#goneLinks.delete(oldest);
+  }
+
+  /** An interface has the name of one that is gone: who named it by name means the new one. */
+  #takeName({ name, ifindex }: Link): void {
+    const { rib, groups, log } = this.#options;
+    const gone = this.#goneLinks.get(name);
+    if (gone === undefined) return;
+    this.#goneLinks.delete(name);
+    if (gone === ifindex) return;
+    groups.renumber(gone, ifindex);
+    void renumberRoutes(rib, gone, ifindex).then((routes) => {
+      if (routes > 0) log.info("An interface was made again; its routes go over the new one", { link: name, routes });
+    });
   }
 
   /** After notifications were lost: what each link became. */
@@ -352,7 +383,11 @@ export class KernelWatch {
       before.delete(link.ifindex);
       if (old === undefined || !isSameState(old, link)) this.#afterLink(link.ifindex);
     }
-    for (const ifindex of before.keys()) this.#afterLink(ifindex);
+    for (const [ifindex, link] of before) {
+      this.#leaveName(link);
+      this.#afterLink(ifindex);
+    }
+    for (const link of found) this.#takeName(link);
   }
 
   #afterLink(ifindex: number): void {

@@ -216,6 +216,18 @@ export class NexthopGroups implements GroupResolver {
     }
   }
 
+  /** An interface was made again, and has another number: members over the old one are over the new. */
+  renumber(from: number, to: number): void {
+    const move = (nexthops: readonly Nexthop[]): readonly Nexthop[] =>
+      nexthops.map((nexthop) => (nexthop.ifindex === from ? { ...nexthop, ifindex: to } : nexthop));
+    for (const group of this.#groups.values()) {
+      const { members, backup, resilient } = group.wanted;
+      if (![...members, ...backup].some(({ ifindex }) => ifindex === from)) continue;
+      group.wanted = { members: move(members), backup: move(backup), resilient };
+      this.#mark(group);
+    }
+  }
+
   /** All links may have changed. */
   onLinks(): void {
     const known = new Set<number>();

@@ -166,6 +166,26 @@ describe("a daemon whose routes others take away", () => {
     assert.deepEqual(await agreement(daemon, ns), []);
   });
 
+  it("an interface that is made again under its name: its routes and groups go over the new one", {
+    skip,
+  }, async () => {
+    await setGroup(7, ...ECMP);
+    await install("198.51.100.0/24 via 10.0.1.2 dev v2", "192.0.2.0/24 nhid 7", "203.0.113.0/24 via 10.0.0.2 dev v0");
+    const before = ns.ipJson("link", "show", "v2")[0].ifindex;
+    ns.ip("link", "del", "v2");
+    await until("it is known to be gone", async () => (await statusOf("198.51.100.0/24")).startsWith("fib_failed"));
+    ns.ipBatch([
+      "link add v4 type veth peer name v5",
+      "link set v4 name v2",
+      "link set v5 up",
+      "link set v2 up",
+      "address add 10.0.1.1/24 dev v2",
+    ]);
+    assert.notEqual(ns.ipJson("link", "show", "v2")[0].ifindex, before);
+    await until("all is as it was", async () => (await statusOf("198.51.100.0/24")) === "fib_programmed");
+    await until("the group has both members", async () => (await agreement(daemon, ns, BOTH)).length === 0);
+  });
+
   it("a foreign route in the way is refused by name, never touched, and made way for when it goes", {
     skip,
   }, async () => {
