@@ -349,7 +349,7 @@ export class KernelWatch {
       this.#leaveName(before ?? link);
     }
     if (action === "new" && before !== undefined && isSameState(before, link)) return;
-    this.#afterLink(link.ifindex);
+    this.#afterLink(link.ifindex, action === "new" && link.up && !(before?.up && before.carrier === link.carrier));
   }
 
   /** The interface is gone; one of its name may come. */
@@ -381,19 +381,20 @@ export class KernelWatch {
     for (const link of found) {
       const old = before.get(link.ifindex);
       before.delete(link.ifindex);
-      if (old === undefined || !isSameState(old, link)) this.#afterLink(link.ifindex);
+      if (old === undefined || !isSameState(old, link)) this.#afterLink(link.ifindex, true);
     }
     for (const [ifindex, link] of before) {
       this.#leaveName(link);
-      this.#afterLink(ifindex);
+      this.#afterLink(ifindex, false);
     }
     for (const link of found) this.#takeName(link);
   }
 
-  #afterLink(ifindex: number): void {
+  /** `isBack`: what waits for a link may find it there. */
+  #afterLink(ifindex: number, isBack: boolean): void {
     if (this.#isAdopting) return;
     this.#options.groups.onLink(ifindex);
-    this.#options.retrier.wake(Cause.LINK, Cause.ADDRESS);
+    if (isBack) this.#options.retrier.wake(Cause.LINK, Cause.ADDRESS);
     this.#readSoon();
   }
 

@@ -302,6 +302,10 @@ export class NexthopGroups implements GroupResolver {
       const waiters = groups.map((group) => ({ group, wakes: group.waiters.splice(0) }));
       if (await this.isUsingObjects()) await this.#bring(groups);
       else for (const group of groups) group.accepted = group.wanted;
+      // Also without objects of our own: an earlier life of the daemon may have left some.
+      this.#mustCollect = false;
+      await this.#retired.deleteFree();
+      await this.#deleteUnused();
       for (const group of groups) this.#settleInline(group);
       for (const { group, wakes } of waiters) {
         // Whoever waits is told of the last attempt.
@@ -323,9 +327,6 @@ export class NexthopGroups implements GroupResolver {
       else if (group.failure !== null) this.#retryLater();
       if (group.targets.isLarge) group.targets.purge();
     }
-    this.#mustCollect = false;
-    await this.#retired.deleteFree();
-    await this.#deleteUnused();
   }
 
   async #makeSingles(group: Group): Promise<void> {

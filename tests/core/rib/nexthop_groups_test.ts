@@ -332,6 +332,16 @@ describe("nexthop groups", () => {
     await bench.close();
   });
 
+  it("sweeps objects of an earlier life also where objects are switched off", async () => {
+    const bench = await NexthopBench.start("off");
+    bench.kernel.objects.set(NEXTHOP_ID_MIN, { kind: NexthopObjectKind.SINGLE, nexthop: nexthop(2, 9) });
+    bench.readings.adopt(bench.kernel.reading());
+    bench.readings.sweep();
+    await bench.settled();
+    assert.equal(bench.kernel.objects.size, 0);
+    await bench.close();
+  });
+
   it("does the same on a kernel without objects, which it finds out by itself", async () => {
     const bench = await NexthopBench.start();
     bench.kernel.hasObjects = false;
