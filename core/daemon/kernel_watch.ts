@@ -209,6 +209,7 @@ export class KernelWatch {
     if (this.#audit !== null) this.#abandon("the kernel's answer did not come to its end");
     this.#reading += 1;
     this.#auditStartedAt = now();
+    this.#options.drift.beginReading();
     this.#audit = new Audit(this.#options.rib, this.#options.drift);
     this.#nexthops.begin();
     this.#monitor.requestReading(this.#reading);
@@ -289,7 +290,7 @@ export class KernelWatch {
     this.#objects = [];
     const report = { ...(await this.#audit!.finish(complete)), nexthops };
     this.#audit = null;
-    drift.forgetAuthors();
+    drift.endReading();
     this.audits += 1;
     this.lastAudit = { ...report, time: Date.now() };
     const took = now() - this.#auditStartedAt;
@@ -317,13 +318,14 @@ export class KernelWatch {
   }
 
   #onChange(change: KernelChange): void {
-    const { groups, retrier } = this.#options;
+    const { drift, groups, retrier } = this.#options;
     switch (change.kind) {
       case "link":
         this.#onLink(change);
         break;
       case "address":
         if (change.action === "new") retrier.wake(Cause.ADDRESS);
+        else drift.hearSilent(`address ${change.address}`);
         groups.onLink(change.ifindex);
         this.#readSoon();
         break;
@@ -349,7 +351,7 @@ export class KernelWatch {
       this.#leaveName(before ?? link);
     }
     if (action === "new" && before !== undefined && isSameState(before, link)) return;
-    this.#afterLink(link.ifindex, action === "new" && link.up && !(before?.up && before.carrier === link.carrier));
+    this.#afterLink(link, action === "new" && link.up && !(before?.up && before.carrier === link.carrier));
   }
 
   /** The interface is gone; one of its name may come. */
@@ -381,20 +383,22 @@ export class KernelWatch {
     for (const link of found) {
       const old = before.get(link.ifindex);
       before.delete(link.ifindex);
-      if (old === undefined || !isSameState(old, link)) this.#afterLink(link.ifindex, true);
+      if (old === undefined || !isSameState(old, link)) this.#afterLink(link, true);
     }
-    for (const [ifindex, link] of before) {
+    for (const link of before.values()) {
       this.#leaveName(link);
-      this.#afterLink(ifindex, false);
+      this.#afterLink(link, false);
     }
     for (const link of found) this.#takeName(link);
   }
 
   /** `isBack`: what waits for a link may find it there. */
-  #afterLink(ifindex: number, isBack: boolean): void {
+  #afterLink({ ifindex, name }: Link, isBack: boolean): void {
     if (this.#isAdopting) return;
-    this.#options.groups.onLink(ifindex);
-    if (isBack) this.#options.retrier.wake(Cause.LINK, Cause.ADDRESS);
+    const { drift, groups, retrier } = this.#options;
+    drift.hearSilent(`link ${name}`);
+    groups.onLink(ifindex);
+    if (isBack) retrier.wake(Cause.LINK, Cause.ADDRESS);
     this.#readSoon();
   }
 
@@ -406,7 +410,7 @@ export class KernelWatch {
     if (route !== NO_ROUTE) {
       if (!change.isOurs && change.action === "delete") retrier.wake(Cause.FOREIGN);
       const isReplaced = change.action === "new" && change.protocol !== this.#options.protocol;
-      drift.hear(family, route, change.by, isReplaced ? change.protocol : 0);
+      drift.hear(family, route, change, isReplaced ? change.protocol : 0);
     }
     if (change.isOurs) this.#readSoon();
   }

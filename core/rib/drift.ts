@@ -2,9 +2,11 @@
  * Where the kernel is found to hold something else than was confirmed: counted, told, and repaired. Main thread only.
  *
  * The first repair of a route comes at once. One that is changed again and again is somebody else's as well: its repairs
- * come later and later, until it is left alone for a while.
+ * come later and later, until it is left alone for a while. What the kernel takes away with a link or an address is
+ * nobody's doing, however often the link flaps.
  */
 import { now } from "../clock.ts";
+import type { ChangeAuthor } from "../model/kernel_event.ts";
 import type { Family } from "../model/route.ts";
 import { routeKey } from "./claims.ts";
 
@@ -24,7 +26,7 @@ export interface DriftEvent {
   family: Family;
   /** Number of the route in the RIB. */
   route: number;
-  /** Who did it, as far as known: `ip[4711]`, `the kernel`; empty if nobody was heard. */
+  /** Who did it, as far as known: `ip[4711]`, `the kernel with link v0`; empty if nobody was heard. */
   by: string;
   /** RTPROT_* of the route that was put in its place; 0 if none was seen. */
   protocol: number;
@@ -39,6 +41,20 @@ interface Fight {
   lastAt: number;
 }
 
+/** Who was heard to change a route, and of which protocol another was put in its place; 0 for none. */
+interface Author {
+  by: string;
+  protocol: number;
+  isKernel: boolean;
+}
+
+interface Heard {
+  /** By route. */
+  authors: Map<number, Author>;
+  /** What the kernel may have dropped routes with that nobody was heard to change. */
+  kernel: Author | null;
+}
+
 /** A route that is found different again within this time of its last repair is fought over. */
 const FIGHT_MS = 60_000;
 const DELAY_MIN_MS = 250;
@@ -51,25 +67,56 @@ export class Drift {
   /** Called for each. */
   onDrift: (event: DriftEvent) => void = () => {};
   readonly #fights = new Map<number, Fight>();
-  /** By route: who was heard to change it since the last reading of the kernel. */
-  readonly #authors = new Map<number, { by: string; protocol: number }>();
+  /** What was heard before the reading that is under way, and since its beginning, which it may not show yet. */
+  #before: Heard = { authors: new Map(), kernel: null };
+  #since: Heard = { authors: new Map(), kernel: null };
 
   /**
    * Notes who was heard to change or delete a route, and of which protocol another was put in its place (0 for none);
    * only a reading of the kernel tells what that came to.
    */
-  hear(family: Family, route: number, by: string, protocol = 0): void {
-    if (this.#authors.size < FIGHTS_MAX) this.#authors.set(routeKey(family, route), { by, protocol });
+  hear(family: Family, route: number, author: ChangeAuthor, protocol = 0): void {
+    const { authors } = this.#since;
+    const { by, portId } = author;
+    if (authors.size < FIGHTS_MAX) authors.set(routeKey(family, route), { by, protocol, isKernel: portId === 0 });
   }
 
-  /** What was heard before this reading has been looked at. */
-  forgetAuthors(): void {
-    this.#authors.clear();
+  /** Notes that something has changed with which the kernel drops routes without a word, such as `link v0`. */
+  hearSilent(what: string): void {
+    this.#since.kernel = { by: `the kernel with ${what}`, protocol: 0, isKernel: true };
+  }
+
+  /** A reading of the kernel begins, which will show what all that was heard so far came to. */
+  beginReading(): void {
+    const { authors, kernel } = this.#since;
+    for (const [key, author] of authors) this.#before.authors.set(key, author);
+    this.#before.kernel = kernel ?? this.#before.kernel;
+    this.#since = { authors: new Map(), kernel: null };
+  }
+
+  /** What was heard before the reading has been looked at. */
+  endReading(): void {
+    this.#before = { authors: new Map(), kernel: null };
   }
 
   /** A route differs. Returns after how many milliseconds it is to be repaired. */
   found(kind: DriftKind, family: Family, route: number): number {
     const key = routeKey(family, route);
+    const author = this.#authorOf(key);
+    const { by = "", protocol = 0 } = author ?? {};
+    const { times, delayMs } = author?.isKernel ? { times: 1, delayMs: 0 } : this.#fight(key);
+    this.counts[kind] += 1;
+    this.onDrift({ kind, family, route, by, protocol, delayMs, times });
+    return delayMs;
+  }
+
+  #authorOf(key: number): Author | null {
+    const { authors: since, kernel } = this.#since;
+    return since.get(key) ?? this.#before.authors.get(key) ?? kernel ?? this.#before.kernel;
+  }
+
+  /** Somebody has changed the route, perhaps again: how often by now, and how long it is left alone. */
+  #fight(key: number): { times: number; delayMs: number } {
     const time = now();
     let fight = this.#fights.get(key);
     if (fight === undefined || time - fight.lastAt > FIGHT_MS) {
@@ -80,16 +127,7 @@ export class Drift {
     fight.times += 1;
     const delayMs = fight.times === 1 ? 0 : Math.min(DELAY_MAX_MS, DELAY_MIN_MS * 2 ** (fight.times - 2));
     fight.lastAt = time + delayMs;
-    const { by, protocol } = this.#authors.get(key) ?? { by: "", protocol: 0 };
-    this.counts[kind] += 1;
-    this.onDrift({ kind, family, route, by, protocol, delayMs, times: fight.times });
-    return delayMs;
-  }
-
-  /** How often a route has been found different lately. */
-  timesOf(family: Family, route: number): number {
-    const fight = this.#fights.get(routeKey(family, route));
-    return fight === undefined || now() - fight.lastAt > FIGHT_MS ? 0 : fight.times;
+    return { times: fight.times, delayMs };
   }
 
   #expire(time: number): void {

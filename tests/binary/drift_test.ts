@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
-import type { RouteJson, RouteListJson } from "../../core/northbound/api_types.ts";
+import type { RouteHistoryJson, RouteJson, RouteListJson } from "../../core/northbound/api_types.ts";
 import { readLines } from "../../core/northbound/cli/client.ts";
 import { DaemonProcess } from "../../scripts/daemon_process.ts";
 import { daemonSkipReason } from "../support/binary.ts";
@@ -110,6 +110,22 @@ describe("a daemon whose routes others take away", () => {
     ns.ip("address", "replace", "2001:db8::1/64", "dev", "v0", "nodad");
     await programmed("198.51.100.0/24", "2001:db8:99::/48", "192.0.2.0/24");
     assert.ok((await deleted()).every((line) => !line.includes("192.0.2.0/24")));
+  });
+
+  it("a link that flaps again and again is nobody's fight: the route comes back at once each time", { skip }, async () => {
+    await install("198.51.100.0/24 via 10.0.0.2 dev v0");
+    for (let flap = 0; flap < 4; flap++) {
+      ns.ip("link", "set", "v0", "down");
+      await until("it is known to be gone", async () => (await statusOf("198.51.100.0/24")).startsWith("fib_failed"));
+      ns.ip("link", "set", "v0", "up");
+      await programmed("198.51.100.0/24");
+    }
+    const { routes: told } = await daemon.client.getJson<RouteHistoryJson>("/v1/routes/history", {
+      prefix: "198.51.100.0/24",
+    });
+    const entries = told[0]!.entries.filter(({ event }) => event === "drift" || event === "repair_delayed");
+    assert.ok(entries.length >= 4);
+    for (const { event, text } of entries) assert.equal(`${event}: ${text}`, "drift: the kernel with link v0");
   });
 
   it("carrier lost and back: what the kernel took away comes back", { skip }, async () => {

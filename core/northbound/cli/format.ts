@@ -344,8 +344,16 @@ export function formatEvent(name: string, data: unknown): string {
 function describeDrift({ prefix, table, kind, by, repairInMs, times }: EventsJson["drift"]): string {
   const where = `${prefix} table ${table === RT_TABLE_DEFAULT ? "main" : table}`;
   const repair =
-    repairInMs === 0 ? "repaired at once" : `repair in ${(repairInMs / 1000).toFixed(1)} s, for the ${times}th time`;
+    repairInMs === 0
+      ? "repaired at once"
+      : `repair in ${(repairInMs / 1000).toFixed(1)} s, because it is the ${ordinal(times)} time`;
   return `${where} ${kind}${by === undefined ? "" : `, by ${by}`}; ${repair}`;
+}
+
+/** `1st`, `2nd`, `11th`. */
+function ordinal(value: number): string {
+  const last = value % 100 >= 11 && value % 100 <= 13 ? 0 : value % 10;
+  return `${value}${["th", "st", "nd", "rd"][last] ?? "th"}`;
 }
 
 function describeEvent(name: string, data: unknown): string {

@@ -164,9 +164,9 @@ function formatNote({ event, owner, other, drift, protocol, text, delayMs }: His
     case "swept":
       return "taken out of the kernel: nobody has claimed it";
     case "drift":
-      if (drift === "missing") return by === "" ? "drift: gone from the kernel" : `drift: deleted in the kernel${by}`;
+      if (drift === "missing") return by === "" ? "drift: gone from the kernel" : `drift: deleted${by}`;
       if (drift === "replaced") return `drift: replaced by a route of protocol ${protocol ?? "unknown"}${by}`;
-      return `drift: changed in the kernel${by}`;
+      return by === "" ? "drift: changed in the kernel" : `drift: changed${by}`;
     case "repair_delayed":
       return `repair put off for ${formatDelay(delayMs ?? 0)}: ${text ?? "somebody"} keeps on changing the route`;
     case "promoted":

@@ -3,6 +3,13 @@ import { describe, it } from "node:test";
 import { Family } from "../../../core/model/route.ts";
 import { Drift, type DriftEvent, DriftKind } from "../../../core/rib/drift.ts";
 
+function listen(): { drift: Drift; told: string[] } {
+  const drift = new Drift();
+  const told: string[] = [];
+  drift.onDrift = ({ by, protocol, times }) => told.push(`${by} ${protocol} ${times}`);
+  return { drift, told };
+}
+
 describe("drift", () => {
   it("repairs at once the first time, and later and later what is changed again and again", () => {
     const drift = new Drift();
@@ -14,27 +21,52 @@ describe("drift", () => {
       events.map(({ times }) => times),
       [1, 2, 3, 4, 5, 6, 7, 8, 9, 10],
     );
-    assert.equal(drift.timesOf(Family.IPV4, 7), 10);
-    assert.equal(drift.timesOf(Family.IPV6, 7), 0, "routes of the other family are others");
-    assert.equal(drift.found(DriftKind.CHANGED, Family.IPV6, 7), 0);
+    assert.equal(drift.found(DriftKind.CHANGED, Family.IPV6, 7), 0, "routes of the other family are others");
     assert.deepEqual(drift.counts, { missing: 10, changed: 1, unexpected: 0 });
   });
 
   it("names who was heard to do it, until that has been looked at", () => {
-    const drift = new Drift();
-    const authors: (string | number)[] = [];
-    drift.onDrift = ({ by, protocol }) => authors.push(by, protocol);
-    drift.hear(Family.IPV4, 1, "ip[42]", 12);
+    const { drift, told } = listen();
+    drift.hear(Family.IPV4, 1, { by: "ip[42]", portId: 42 }, 12);
+    drift.beginReading();
     drift.found(DriftKind.MISSING, Family.IPV4, 1);
-    drift.forgetAuthors();
+    drift.endReading();
+    drift.beginReading();
     drift.found(DriftKind.MISSING, Family.IPV4, 1);
-    assert.deepEqual(authors, ["ip[42]", 12, "", 0]);
+    assert.deepEqual(told, ["ip[42] 12 1", " 0 2"]);
+  });
+
+  it("keeps what is heard during a reading for the next one, which may be the first to show it", () => {
+    const { drift, told } = listen();
+    drift.beginReading();
+    drift.hear(Family.IPV4, 1, { by: "ip[42]", portId: 42 });
+    drift.hearSilent("link v0");
+    drift.endReading();
+    drift.beginReading();
+    drift.found(DriftKind.MISSING, Family.IPV4, 1);
+    drift.found(DriftKind.MISSING, Family.IPV4, 2);
+    assert.deepEqual(told, ["ip[42] 0 1", "the kernel with link v0 0 1"]);
+  });
+
+  it("does not take the kernel for somebody who fights, with a word or without", () => {
+    const { drift, told } = listen();
+    for (let flap = 0; flap < 3; flap++) {
+      drift.hearSilent("link v0");
+      drift.hear(Family.IPV6, 1, { by: "the kernel", portId: 0 });
+      drift.beginReading();
+      assert.equal(drift.found(DriftKind.MISSING, Family.IPV4, 1), 0);
+      assert.equal(drift.found(DriftKind.MISSING, Family.IPV6, 1), 0);
+      drift.endReading();
+    }
+    drift.hear(Family.IPV4, 1, { by: "ip[42]", portId: 42 });
+    assert.equal(drift.found(DriftKind.MISSING, Family.IPV4, 1), 0, "it is the first time that somebody did");
+    assert.deepEqual(told.slice(-3), ["the kernel with link v0 0 1", "the kernel 0 1", "ip[42] 0 1"]);
   });
 
   it("remembers no more routes than it has room for, and repairs the others at once", () => {
     const drift = new Drift();
     for (let route = 1; route <= 20_000; route++) {
-      drift.hear(Family.IPV4, route, "ip[1]");
+      drift.hear(Family.IPV4, route, { by: "ip[1]", portId: 1 });
       drift.found(DriftKind.MISSING, Family.IPV4, route);
     }
     assert.equal(drift.found(DriftKind.MISSING, Family.IPV4, 1), 250);

@@ -167,18 +167,14 @@ What happened before 2026-03-05 14:02:11.023 is no longer known
       { owner: "a", op: "install", status: "superseded" },
       "a: install: superseded by a later update",
     ],
-    [
-      "a deletion by others",
-      { event: "drift", drift: "missing", text: "ip[4711]" },
-      "drift: deleted in the kernel by ip[4711]",
-    ],
+    ["a deletion by others", { event: "drift", drift: "missing", text: "ip[4711]" }, "drift: deleted by ip[4711]"],
     ["a loss by itself", { event: "drift", drift: "missing" }, "drift: gone from the kernel"],
     [
       "a replacement",
       { event: "drift", drift: "replaced", protocol: "bird", text: "bird[9]" },
       "drift: replaced by a route of protocol bird by bird[9]",
     ],
-    ["a change", { event: "drift", drift: "changed", text: "ip[1]" }, "drift: changed in the kernel by ip[1]"],
+    ["a change", { event: "drift", drift: "changed", text: "ip[1]" }, "drift: changed by ip[1]"],
     [
       "a repair that is put off",
       { event: "repair_delayed", delayMs: 800, text: "bird[9]" },
