@@ -51,8 +51,8 @@ interface Author {
 interface Heard {
   /** By route. */
   authors: Map<number, Author>;
-  /** What the kernel may have dropped routes with that nobody was heard to change. */
-  kernel: Author | null;
+  /** With what the kernel may have dropped routes that nobody was heard to change. */
+  silent: Set<string>;
 }
 
 /** A route that is found different again within this time of its last repair is fought over. */
@@ -61,6 +61,8 @@ const DELAY_MIN_MS = 250;
 const DELAY_MAX_MS = 30_000;
 /** Routes of which it is remembered that they were repaired, and by whom they were changed. */
 const FIGHTS_MAX = 16_384;
+/** Links and addresses that are named where any of them may be why routes went. */
+const NAMED_MAX = 3;
 
 export class Drift {
   readonly counts: Record<DriftKind, number> = { missing: 0, changed: 0, unexpected: 0 };
@@ -68,8 +70,8 @@ export class Drift {
   onDrift: (event: DriftEvent) => void = () => {};
   readonly #fights = new Map<number, Fight>();
   /** What was heard before the reading that is under way, and since its beginning, which it may not show yet. */
-  #before: Heard = { authors: new Map(), kernel: null };
-  #since: Heard = { authors: new Map(), kernel: null };
+  #before: Heard = { authors: new Map(), silent: new Set() };
+  #since: Heard = { authors: new Map(), silent: new Set() };
 
   /**
    * Notes who was heard to change or delete a route, and of which protocol another was put in its place (0 for none);
@@ -83,20 +85,20 @@ export class Drift {
 
   /** Notes that something has changed with which the kernel drops routes without a word, such as `link v0`. */
   hearSilent(what: string): void {
-    this.#since.kernel = { by: `the kernel with ${what}`, protocol: 0, isKernel: true };
+    const { silent } = this.#since;
+    if (silent.size <= NAMED_MAX) silent.add(what);
   }
 
   /** A reading of the kernel begins, which will show what all that was heard so far came to. */
   beginReading(): void {
-    const { authors, kernel } = this.#since;
-    for (const [key, author] of authors) this.#before.authors.set(key, author);
-    this.#before.kernel = kernel ?? this.#before.kernel;
-    this.#since = { authors: new Map(), kernel: null };
+    for (const [key, author] of this.#since.authors) this.#before.authors.set(key, author);
+    for (const what of this.#since.silent) this.#before.silent.add(what);
+    this.#since = { authors: new Map(), silent: new Set() };
   }
 
   /** What was heard before the reading has been looked at. */
   endReading(): void {
-    this.#before = { authors: new Map(), kernel: null };
+    this.#before = { authors: new Map(), silent: new Set() };
   }
 
   /** A route differs. Returns after how many milliseconds it is to be repaired. */
@@ -111,8 +113,13 @@ export class Drift {
   }
 
   #authorOf(key: number): Author | null {
-    const { authors: since, kernel } = this.#since;
-    return since.get(key) ?? this.#before.authors.get(key) ?? kernel ?? this.#before.kernel;
+    const heard = this.#since.authors.get(key) ?? this.#before.authors.get(key);
+    if (heard !== undefined) return heard;
+    const silent = [...this.#before.silent.union(this.#since.silent)];
+    if (silent.length === 0) return null;
+    const named = silent.slice(0, NAMED_MAX).join(", ");
+    const by = `the kernel with ${named}${silent.length > NAMED_MAX ? " or another" : ""}`;
+    return { by, protocol: 0, isKernel: true };
   }
 
   /** Somebody has changed the route, perhaps again: how often by now, and how long it is left alone. */

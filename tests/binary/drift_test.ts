@@ -112,7 +112,7 @@ describe("a daemon whose routes others take away", () => {
     assert.ok((await deleted()).every((line) => !line.includes("192.0.2.0/24")));
   });
 
-  it("a link that flaps again and again is nobody's fight: the route comes back at once each time", { skip }, async () => {
+  it("a link that flaps again and again is nobody's fight: its routes never wait", { skip }, async () => {
     await install("198.51.100.0/24 via 10.0.0.2 dev v0");
     for (let flap = 0; flap < 4; flap++) {
       ns.ip("link", "set", "v0", "down");
@@ -125,7 +125,8 @@ describe("a daemon whose routes others take away", () => {
     });
     const entries = told[0]!.entries.filter(({ event }) => event === "drift" || event === "repair_delayed");
     assert.ok(entries.length >= 4);
-    for (const { event, text } of entries) assert.equal(`${event}: ${text}`, "drift: the kernel with link v0");
+    for (const { event, text } of entries)
+      assert.match(`${event}: ${text}`, /^drift: the kernel with (link v1, )?link v0/);
   });
 
   it("carrier lost and back: what the kernel took away comes back", { skip }, async () => {

@@ -48,6 +48,16 @@ describe("drift", () => {
     assert.deepEqual(told, ["ip[42] 0 1", "the kernel with link v0 0 1"]);
   });
 
+  it("names some of the links that routes may have gone with", () => {
+    const { drift, told } = listen();
+    for (let n = 0; n < 3; n++) drift.hearSilent(`link v${n}`);
+    drift.found(DriftKind.MISSING, Family.IPV4, 1);
+    for (let n = 0; n < 9; n++) drift.hearSilent(`link v${n}`);
+    drift.found(DriftKind.MISSING, Family.IPV4, 1);
+    const three = "the kernel with link v0, link v1, link v2";
+    assert.deepEqual(told, [`${three} 0 1`, `${three} or another 0 1`]);
+  });
+
   it("does not take the kernel for somebody who fights, with a word or without", () => {
     const { drift, told } = listen();
     for (let flap = 0; flap < 3; flap++) {
