@@ -30,4 +30,9 @@ export class Prng {
   chance(probability: number): boolean {
     return this.fraction() < probability;
   }
+
+  /** One of a list that is not empty. */
+  pick<Value>(list: readonly Value[]): Value {
+    return list[this.below(list.length)]!;
+  }
 }

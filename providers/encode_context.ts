@@ -56,6 +56,8 @@ export class ContextEncoder {
   readonly #attrs: AttrsReader;
   readonly #protocol: number;
   readonly #templates = new Map<number, Template | null>();
+  /** As of those templates: routes by nexthop objects say that they have no MTU, see #encodeTemplate. */
+  #hasGroupMtu = false;
   readonly #scratch = new DataView(new ArrayBuffer(TEMPLATE_START + TEMPLATE_BYTES_MAX));
 
   constructor(options: ContextEncoderOptions) {
@@ -152,6 +154,10 @@ export class ContextEncoder {
 
   /** The attributes as bytes; null where they do not fit. The same ones differ by the family of the route. */
   #template(attrs: number, family: number): Template | null {
+    if (this.#hasGroupMtu !== this.#attrs.hasGroupMtu()) {
+      this.#hasGroupMtu = !this.#hasGroupMtu;
+      this.#templates.clear();
+    }
     const key = attrs * 2 + (family === Family.IPV6 ? 1 : 0);
     const known = this.#templates.get(key);
     const epoch = this.#attrs.epoch(attrs);
@@ -171,7 +177,9 @@ export class ContextEncoder {
     const object = reader.nexthopGroup(attrs);
     const count = type === RouteType.UNICAST && object === 0 ? reader.nexthopCount(attrs) : 0;
     let at = TEMPLATE_START;
-    if (mtu > 0) {
+    // An IPv4 route that comes without metrics gets those of any other on the same object, in the same table and with the
+    // same metric (net/ipv4/fib_semantics.c: fib_find_info_nh). Saying MTU 0 costs the kernel time, so only where some have one.
+    if (mtu > 0 || (object !== 0 && family === Family.IPV4 && this.#hasGroupMtu)) {
       const nest = at;
       at = putU32(view, beginNest(view, at, c.RTA_METRICS), c.RTAX_MTU, mtu);
       at = endNest(view, nest, at);

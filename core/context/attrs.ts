@@ -40,6 +40,12 @@ export const ATTRS = {
   NEXTHOPS: 64,
 } as const;
 
+/**
+ * A byte of the arena's first unit, where no record is: 1 from when there first was a record with an MTU and a nexthop
+ * group. It is written before the record is handed out, as the record is.
+ */
+export const ARENA_HAS_GROUP_MTU = 0;
+
 /** Fields of one nexthop in a record by byte offset from the nexthop. */
 export const ATTRS_NEXTHOP = {
   IFINDEX: 0,
@@ -114,6 +120,11 @@ export class AttrsReader {
 
   nexthopCount(attrs: number): number {
     return this.view.getUint16(attrs * ATTRS_ALIGN + ATTRS.NEXTHOP_COUNT, true);
+  }
+
+  /** Whether there has ever been a record with an MTU and a nexthop group. */
+  hasGroupMtu(): boolean {
+    return this.u8[ARENA_HAS_GROUP_MTU] !== 0;
   }
 
   /** Byte offset of the nexthop's fields in the arena. */

@@ -5,7 +5,7 @@
 import { assert } from "../assert.ts";
 import { ATTRS_ARENA_BYTES, MPLS_LABELS_MAX, NEXTHOPS_MAX, SEG6_SEGMENTS_MAX } from "../constants.ts";
 import type { RouteUpdate } from "../model/route.ts";
-import { ATTRS, ATTRS_ALIGN, ATTRS_NEXTHOP, AttrsReader, encodeAttrs, NO_ATTRS } from "./attrs.ts";
+import { ARENA_HAS_GROUP_MTU, ATTRS, ATTRS_ALIGN, ATTRS_NEXTHOP, AttrsReader, encodeAttrs, NO_ATTRS } from "./attrs.ts";
 
 /** Longest record that there can be. */
 const ENCAP_BYTES_MAX = Math.max(MPLS_LABELS_MAX * 4, SEG6_SEGMENTS_MAX * 16);
@@ -114,6 +114,7 @@ export class AttrsStore {
     words[ATTRS.HASH >> 2] = hash;
     const base = (attrs * ATTRS_ALIGN) >> 2;
     for (let word = 0; word < length >> 2; word++) this.#words[base + word] = words[word]!;
+    if (words[ATTRS.MTU >> 2] !== 0 && words[ATTRS.NEXTHOP_GROUP >> 2] !== 0) this.reader.u8[ARENA_HAS_GROUP_MTU] = 1;
     shard[place] = attrs;
     this.#count += 1;
     this.#shardCounts[shardIndex]! += 1;

@@ -141,6 +141,20 @@ describe("nexthop objects", () => {
     assert.equal(ns.ip("route", "show", "table", "all", "proto", String(PROTOCOL)).trim(), "");
   });
 
+  it("lend no route the MTU of another one, nor that which it had before", { skip }, () => {
+    bench.apply({ id: ONE, object: single("v0", "10.0.0.2") });
+    const route = (number: number, mtu = "") => `route add 203.0.${number}.0/24 nhid ${ONE}${mtu}`;
+    const results = bench.apply(route(1), route(2, " mtu 1400"), route(3), route(4, " mtu 1300"), [
+      route(1),
+      { old: route(1) },
+    ]);
+    assert.deepEqual(results, Array(5).fill("ok"));
+    const mtus = () => ns.ipJson("route", "show", "root", "203.0.0.0/16").map(({ metrics }) => metrics?.[0].mtu);
+    assert.deepEqual(mtus(), [undefined, 1400, undefined, 1300]);
+    assert.deepEqual(bench.apply([route(2), { old: route(2, " mtu 1400") }]), ["ok"]);
+    assert.deepEqual(mtus(), [undefined, undefined, undefined, 1300]);
+  });
+
   it("of metric 0 beside other metrics are deleted by themselves", { skip }, () => {
     const route = (metric: number, nhid: number) => `route add 203.0.113.0/24 nhid ${nhid} metric ${metric}`;
     bench.apply({ id: ONE, object: single("v0", "10.0.0.2") }, { id: TWO, object: single("v0", "10.0.0.3") });

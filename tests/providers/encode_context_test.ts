@@ -188,6 +188,18 @@ describe("ContextEncoder", () => {
     assert.deepEqual([deletion.type, deletion.metric, deletion.nexthopId], [c.RTM_DELROUTE, 0, 250_000_001]);
   });
 
+  it("says MTU 0 of IPv4 routes by nexthop objects from when one has an MTU, and only then", () => {
+    const bench = new EncoderBench(210);
+    const lengthOf = (line: string) => bench.encodeNew(bench.fill(`route add ${line}`).attrs);
+    const lines = ["203.0.113.0/24 nhid 250000001", "2001:db8:f::/48 nhid 250000001", "203.0.113.0/24 via 10.0.0.2"];
+    const before = lines.map(lengthOf);
+    lengthOf("203.0.113.0/24 via 10.0.0.2 mtu 1400");
+    assert.deepEqual(lines.map(lengthOf), before);
+    lengthOf("203.0.114.0/24 nhid 250000001 mtu 1400");
+    const METRICS_BYTES = 12;
+    assert.deepEqual(lines.map(lengthOf), [before[0]! + METRICS_BYTES, before[1], before[2]]);
+  });
+
   it("tells the same attributes for IPv4 and for IPv6 routes apart", () => {
     const bench = new EncoderBench(210);
     const four = bench.fill("route add 203.0.113.0/24 via inet6 2001:db8::2 dev v0");
