@@ -42,6 +42,8 @@ const GATHER_MS = 30;
 const PAUSE_FACTOR = 2;
 /** Interfaces that are gone of which the name is remembered. */
 const GONE_LINKS_MAX = 4096;
+/** The sweep of what nobody claims looks this often whether the syncs under way have ended. */
+const SYNC_PAUSE_MS = 500;
 /** A reading that is not there by then will not come. */
 const READING_TIMEOUT_MS = 120_000;
 
@@ -159,8 +161,7 @@ export class KernelWatch {
   /** Begins what goes on by itself: audits, retries, and the sweep of what nobody claims. */
   run(): void {
     const { staleTimeMs, retrier } = this.#options;
-    this.#staleTimer = setTimeout(() => void this.#sweepStale(), staleTimeMs);
-    this.#staleTimer.unref();
+    this.#sweepStaleIn(staleTimeMs);
     retrier.start();
     this.#scheduleNext();
   }
@@ -421,8 +422,16 @@ export class KernelWatch {
     this.wantChanges(this.#areChangesWanted);
   }
 
+  #sweepStaleIn(delayMs: number): void {
+    this.#staleTimer = setTimeout(() => void this.#sweepStale(), delayMs);
+    this.#staleTimer.unref();
+  }
+
   /** Takes away what was found at the start and nobody has claimed since. */
   async #sweepStale(): Promise<void> {
+    // A sync claims nothing before its body has come to its end.
+    const isSyncing = this.#options.rib.owners.values().some((owner) => owner.isSyncing);
+    if (isSyncing) return this.#sweepStaleIn(SYNC_PAUSE_MS);
     const swept = await this.sweep(() => true);
     if (swept > 0) this.#options.log.info("Routes that nobody has claimed since the start are removed", { swept });
     await this.#options.rib.reconciler.idle();
