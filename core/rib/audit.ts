@@ -29,6 +29,8 @@ export interface AuditReport {
 
 /** Records of routes that the RIB does not have are kept up to this number; the next audit finds the others, soon. */
 const UNEXPECTED_MAX = 10_000;
+/** Distinct attributes that are kept from one route of the reading to the next. */
+const HELD_MAX = 4096;
 
 export class Audit {
   readonly #rib: Rib;
@@ -43,6 +45,11 @@ export class Audit {
   /** Records of routes that nobody asked for. */
   readonly #unexpected: Record<4 | 6, Uint8Array[]> = { 4: [], 6: [] };
   readonly #routes: Record<4 | 6, number> = { 4: 0, 6: 0 };
+  /**
+   * Attributes as the kernel tells them, with a reference. What clients say beside it the kernel does not keep, so mostly
+   * nobody else refers to these, and without this they would be made, compared and freed again for each single route.
+   */
+  readonly #held = new Set<number>();
   /** There are routes that nobody asked for and that only another audit can judge. */
   #hasMore = false;
 
@@ -90,7 +97,8 @@ export class Audit {
     const length = view.getUint32(offset + RECORD.ATTRS + ATTRS.LENGTH, true);
     const held = isReadable ? rib.attrs.internEncoded(bytes, offset + RECORD.ATTRS, length) : NO_ATTRS;
     if (isReadable && held !== NO_ATTRS && rib.compare.isSame(store.programmed(route), held)) {
-      rib.attrs.release(held);
+      if (this.#held.size < HELD_MAX && !this.#held.has(held)) this.#held.add(held);
+      else rib.attrs.release(held);
       return;
     }
     const before = this.#differing[of].get(route) ?? NO_ATTRS;
@@ -113,7 +121,7 @@ export class Audit {
       for (const [route, held] of this.#differing[family === Family.IPV6 ? 6 : 4]) this.#judge(family, route, held);
       this.#removeUnexpected(family);
     }
-    rib.touched.delete(this.#touched);
+    this.#letGo();
     report.routes = this.#routes[4] + this.#routes[6];
     report.complete = complete.ipv4 && complete.ipv6 && complete.nexthops && !this.#hasMore;
     report.elapsedMs = Math.round(now() - this.#startedAt);
@@ -124,7 +132,13 @@ export class Audit {
   abandon(): void {
     this.restart(Family.IPV4);
     this.restart(Family.IPV6);
+    this.#letGo();
+  }
+
+  #letGo(): void {
     this.#rib.touched.delete(this.#touched);
+    for (const attrs of this.#held) this.#rib.attrs.release(attrs);
+    this.#held.clear();
   }
 
   #judge(family: Family, route: number, held: number): void {

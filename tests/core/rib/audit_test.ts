@@ -88,6 +88,28 @@ describe("audit", () => {
     await harness.stop();
   });
 
+  it("keeps what the kernel says of a route for the next ones, and lets go of it at the end", async () => {
+    const { harness, fib, begin } = await auditHarness();
+    const { attrs } = harness.rib;
+    const before = attrs.count;
+    const takeAll = (reading: Audit): void => {
+      for (const [number, gateway] of fib.routes) {
+        // Other than what was confirmed in what the kernel does not keep.
+        reading.take(recordOf({ ...numberedUpdate(number, 1, gateway), tag: 9 }));
+      }
+    };
+    const [ended, broken] = [begin(), begin()];
+    for (const reading of [ended, broken]) takeAll(reading);
+    assert.equal(attrs.count, before + 5, "each of the five is there once, whoever read it");
+    takeAll(ended);
+    assert.equal(attrs.count, before + 5);
+    assert.deepEqual(counts(await ended.finish(COMPLETE)), [10, 0, 0, 0]);
+    broken.abandon();
+    assert.equal(attrs.count, before);
+    harness.assertNoLeaks();
+    await harness.stop();
+  });
+
   it("installs what is missing, replaces what was changed in place, and removes what nobody asked for", async () => {
     const { harness, fib, events, audit } = await auditHarness();
     fib.routes.delete(2);
