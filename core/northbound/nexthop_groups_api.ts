@@ -18,6 +18,8 @@ export interface NexthopGroupParts {
   dataplane: Dataplane;
   links: LinkTable;
   resolver: NameResolver;
+  /** Aborted when the daemon begins to stop. */
+  shutdown: AbortSignal;
 }
 
 type Handler = (context: Context) => Response | Promise<Response>;
@@ -26,7 +28,7 @@ export const NEXTHOP_GROUPS_PATH = "/v1/nexthop-groups";
 
 /** Their handlers by path and method. */
 export function nexthopGroupEndpoints(parts: NexthopGroupParts): Record<string, Record<string, Handler>> {
-  const { groups, dataplane, links } = parts;
+  const { groups, dataplane, links, shutdown } = parts;
   const describe = (group: NexthopGroup) =>
     describeNexthopGroup(group, groups, links, (id) => dataplane.providerName(id));
   const list: Handler = (context) => {
@@ -49,7 +51,8 @@ export function nexthopGroupEndpoints(parts: NexthopGroupParts): Record<string, 
       const { field, message, hint, code } = definition;
       throw new Problem(400, `${field === "" ? "" : `${field}: `}${message} (${code})`, hint);
     }
-    if (!dataplane.isAccepting()) throw new Problem(503, "dplaned takes no more work", "see GET /readyz");
+    if (shutdown.aborted || !dataplane.isAccepting())
+      throw new Problem(503, "dplaned takes no more work", "see GET /readyz");
     return json(describe(await groups.set(number, definition)));
   };
   const remove: Handler = async (context) => {

@@ -142,14 +142,15 @@ export class RouteStream implements UpdateSession {
   }
 
   #take(kind: SplitKind): void {
-    const { rib, dataplane, resolver, defaults } = this.#parts;
+    const { rib, dataplane, resolver, defaults, shutdown } = this.#parts;
     const { owner } = this.#request;
     const { line } = this.#body;
     this.#summary.received += 1;
     const update = this.#update;
     const error = this.#body.parse(kind, update, resolver, defaults);
     if (error !== null) return this.#reject(line, error);
-    if (!dataplane.isAccepting()) return this.#reject(line, describeRefusal(dataplane));
+    // The dataplane may take work still, of the daemon itself: the withdrawal of all routes.
+    if (shutdown.aborted || !dataplane.isAccepting()) return this.#reject(line, describeRefusal(dataplane));
     this.#underWay += 1;
     const refused = rib.admit(update, owner, this.#session, line);
     if (refused === null) return;

@@ -150,6 +150,22 @@ describe("the compiled daemon", () => {
     assert.equal(netns.ipJson("-6", "route", "show", "proto", "210").length, 0);
   });
 
+  it("takes all of them with it under load, too: what comes after the signal is refused", { skip }, async () => {
+    const daemon = await start({ config: "[daemon]\nwithdraw-on-exit = true\n" });
+    const file = join(folder, "withdrawn.ndjson");
+    writeTable(file, "ndjson", { families: [4], limit: 100_000 });
+    const client = new RunningProgram(BINARY, ["route", "load", file, "--socket", daemon.socket, "--json"]);
+    let programmed = 0;
+    while (programmed < 10_000) {
+      programmed = (await daemon.client.getJson<DplaneJson>("/v1/dplane")).results.fibProgrammed;
+    }
+    assert.equal((await daemon.stop()).status, 0);
+    const { stdout } = await client.ended;
+    const { summary } = JSON.parse(stdout.trimEnd().split("\n").at(-1)!) as SummaryLineJson;
+    assert.ok(summary.rejected > 0, JSON.stringify(summary));
+    assert.equal((await digestKernel(netns.name, 4)).routes, 0);
+  });
+
   it("refuses a socket on which another one answers, and takes over that of a dead one", { skip }, async () => {
     const first = await start();
     const second = await failing({ netns: netns.name, socket: first.socket });

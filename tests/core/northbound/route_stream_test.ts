@@ -184,7 +184,15 @@ describe("POST /v1/routes", () => {
     assert.equal(harness.rib.counts().ipv4, 5000);
   });
 
-  it("rejects what comes after the shutdown has begun, and still sends the summary", async () => {
+  for (const [when, isFinishing] of [
+    ["the dataplane takes no more", true],
+    ["the dataplane still takes the daemon's own withdrawals", false],
+  ] as const) {
+    it(`rejects what comes after the shutdown has begun, and still sends the summary: ${when}`, () =>
+      rejectsDuringShutdown(isFinishing));
+  }
+
+  async function rejectsDuringShutdown(isFinishing: boolean): Promise<void> {
     harness.kernel.holds = true;
     const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
     const writer = writable.getWriter();
@@ -198,7 +206,7 @@ describe("POST /v1/routes", () => {
     const text = response.text();
     await writer.write(new TextEncoder().encode(installLine(1)));
     await until("the first is under way", () => harness.dataplane.snapshot().routeUpdates === 1);
-    harness.dataplane.preFinish();
+    if (isFinishing) harness.dataplane.preFinish();
     harness.shutdown.abort();
     await writer.write(new TextEncoder().encode(installLine(2)));
     harness.kernel.release();
@@ -211,7 +219,7 @@ describe("POST /v1/routes", () => {
     assert.equal(byLine.get(1).status, "fib_programmed");
     assert.equal(byLine.get(2).error.code, "SHUTTING_DOWN");
     assert.deepEqual([lines.at(-1).summary.received, lines.at(-1).summary.rejected], [2, 1]);
-  });
+  }
 
   it("leaves the body unread while the queue is full", async () => {
     harness.kernel.holds = true;
