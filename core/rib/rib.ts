@@ -342,9 +342,10 @@ export class Rib extends RouteTable {
 
   /** Tries a route again that the kernel has refused. */
   retry(family: Family, route: number): void {
-    const store = this.store(family);
-    if (!store.isInFlight(route)) this.claims.forgive(family, store, route);
-    this.reconciler.add(routeKey(family, route));
+    this.claims.forgive(family, this.store(family), route);
+    const key = routeKey(family, route);
+    // One that is fought over has its own time.
+    if (this.reconciler.delayOf(key) === 0) this.reconciler.add(key);
   }
 
   /** The kernel may hold something else than what was confirmed: it is written anew. */

@@ -7,6 +7,7 @@ import { EXIT_BROKEN_PIPE, escapeControls, isBrokenPipe } from "../../output.ts"
 import { readTokenFile } from "../../token_file.ts";
 import {
   type AuditJson,
+  type AuditStatusJson,
   type DplaneJson,
   type HealthJson,
   type LookupJson,
@@ -229,7 +230,7 @@ async function audit(json: boolean, client: ApiClient, io: CliIo): Promise<numbe
   const response = await client.request({ method: "POST", path: "/v1/audit" });
   const [text] = await Array.fromAsync(readLines(response));
   const report = JSON.parse(text!) as AuditJson;
-  io.stdout(json ? `${text}\n` : formatAudit(report));
+  io.stdout(json ? `${text}\n` : formatAudit(report, await client.getJson<AuditStatusJson>("/v1/audit")));
   return report.complete ? 0 : EXIT_FAILED;
 }
 

@@ -2,6 +2,7 @@
 import { RT_TABLE_DEFAULT } from "../../constants.ts";
 import type {
   AuditJson,
+  AuditStatusJson,
   DplaneJson,
   ErrorJson,
   EventsJson,
@@ -54,7 +55,7 @@ function formatWords(route: RouteJson, state: string): string {
  * A line of a dry run as a diff has it: `+` for a route that the kernel would get, `-` for one that it would lose, `~` for
  * one in whose place it would get the one behind `->`. With a space first, what would change nothing.
  */
-export function formatPlan({ plan, prefix, table, old, new: next, winner, waitingFor }: PlanJson): string {
+export function formatPlan({ op, plan, prefix, table, old, new: next, winner, waitingFor }: PlanJson): string {
   // Only where another owner's route is concerned, too, does it matter whose they are.
   const isShared = winner !== undefined || (old !== undefined && next !== undefined && old.owner !== next.owner);
   const describe = (route: RouteJson): string => formatWords(route, isShared ? formatOwner(route.owner) : "");
@@ -67,6 +68,7 @@ export function formatPlan({ plan, prefix, table, old, new: next, winner, waitin
       return `~ ${describe(old!)}  -> ${describe(next!)}`;
     case "none": {
       const name = `  ${prefix} table ${table === RT_TABLE_DEFAULT ? "main" : table}`;
+      if (winner !== undefined && op === "delete") return `${name}: withdrawn, ${winner}'s route stays\n`;
       if (winner !== undefined) return `${name}: held, ${winner} has a better route\n`;
       return `${name}: ${waitingFor === undefined ? "no change" : `held, waiting for ${waitingFor}`}\n`;
     }
@@ -176,6 +178,7 @@ function describeResult({ op, status, provider, error, winner, waitingFor }: Omi
     case "fib_failed":
       return `failed${provider === undefined ? "" : ` in provider ${provider}`}${reason}`;
     case "rib_programmed":
+      if (winner !== undefined && op === "delete") return `withdrawn; ${winner}'s route stays`;
       if (winner !== undefined) return `held, not programmed: ${winner} has a better route`;
       return waitingFor === undefined ? "held, not programmed" : `held, waiting for ${waitingFor}`;
     case "skipped":
@@ -246,23 +249,21 @@ export function formatDplane(dplane: DplaneJson): string {
   return `Dataplane:\n${formatRows(rows)}`;
 }
 
-/** `5 routes compared in 12 ms: 1 missing and 0 changed repaired, 0 unexpected removed`. */
-export function formatAudit({
-  routes,
-  missing,
-  changed,
-  unexpected,
-  nexthops,
-  complete,
-  elapsedMs,
-}: AuditJson): string {
+/** `5 routes compared in 12 ms: the kernel holds what it should`, and what of that is known to be absent. */
+export function formatAudit(report: AuditJson, { failed, repairs }: AuditStatusJson): string {
+  const { routes, missing, changed, unexpected, nexthops, complete, elapsedMs } = report;
   const head = `${formatCount(routes)} routes compared in ${formatCount(elapsedMs)} ms`;
   const found =
     missing + changed + unexpected + nexthops === 0
-      ? "the kernel holds what it should"
+      ? `the kernel holds what ${failed + repairs.delayed === 0 ? "it should" : "was confirmed"}`
       : `${formatCount(missing)} missing and ${formatCount(changed)} changed are repaired, ${formatCount(unexpected)} unexpected removed${nexthops > 0 ? `, ${formatCount(nexthops)} nexthop objects put right` : ""}`;
+  const wanting = [
+    [failed, "refused by the kernel: dplaned route list status fib_failed"],
+    [repairs.delayed, "put off, because somebody keeps on changing it"],
+  ] as const;
+  const absent = wanting.filter(([count]) => count > 0).map(([count, why]) => `; ${formatCount(count)} ${why}`);
   const tail = complete ? "" : "; somebody changed routes all the while, so there may be more: run it again";
-  return `${head}: ${found}${tail}\n`;
+  return `${head}: ${found}${absent.join("")}${tail}\n`;
 }
 
 /** `NAME (ID): in: N, q_max: N, out: N, q_max: N`; what is not as it should be follows on a line of its own. */

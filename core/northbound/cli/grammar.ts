@@ -173,7 +173,7 @@ const routeLoad = command(
     brief: say("Send a file of updates."),
     footer: examples(
       "dplaned route load table.ndjson --owner bgp",
-      "ip -batch style: printf 'route add 203.0.113.0/24 via 10.0.0.2\\n' | dplaned route load -",
+      "printf 'route add 203.0.113.0/24 via 10.0.0.2\\n' | dplaned route load -",
     ),
   },
 );

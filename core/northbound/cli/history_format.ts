@@ -20,7 +20,8 @@ export function formatHistory({ routes, since, omitted }: RouteHistoryJson): str
     text += formatHead(story);
     text += formatClaims(story.claims);
     if (story.route !== null && story.kernel !== undefined) {
-      text += `  the kernel holds ${story.kernel === null ? "nothing" : formatAttributes(story.kernel)}\n`;
+      const held = story.kernel === null ? "does not hold it" : `holds ${formatAttributes(story.kernel)}`;
+      text += `  the kernel ${held}\n`;
     }
     if (story.nextTryMs !== undefined) text += `  next try in ${formatDelay(story.nextTryMs)}\n`;
     for (const entry of story.entries) text += `  ${formatTime(entry.time)}  ${formatEntry(entry)}\n`;

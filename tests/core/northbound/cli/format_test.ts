@@ -1,8 +1,15 @@
 /** How answers of the API look as text. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { DplaneJson, ProviderJson, RouteJson, SummaryJson } from "../../../../core/northbound/api_types.ts";
+import type {
+  AuditStatusJson,
+  DplaneJson,
+  ProviderJson,
+  RouteJson,
+  SummaryJson,
+} from "../../../../core/northbound/api_types.ts";
 import {
+  formatAudit,
   formatCount,
   formatDplane,
   formatEvent,
@@ -92,6 +99,7 @@ describe("formatResult", () => {
       formatResult({ ...result, status: "rib_programmed", waitingFor: "link v0" }),
       formatResult({ ...result, status: "skipped" }),
       formatResult({ ...result, status: "superseded" }),
+      formatResult({ op: "delete", prefix: "203.0.113.0/24", table: 254, status: "rib_programmed", winner: "bgp" }),
       formatResult({
         status: "rejected",
         error: { code: "UNKNOWN_DEVICE", message: 'No interface "v9"', field: "dev" },
@@ -105,6 +113,7 @@ describe("formatResult", () => {
       "203.0.113.0/24 table main: held, waiting for link v0",
       "203.0.113.0/24 table main: skipped: a provider asked to bypass the kernel",
       "203.0.113.0/24 table main: superseded by a later update of the same route",
+      "203.0.113.0/24 table main: withdrawn; bgp's route stays",
       'rejected, field dev: No interface "v9" (UNKNOWN_DEVICE)',
     ]);
   });
@@ -278,5 +287,36 @@ describe("formatEvent", () => {
 
   it("shows events of a newer daemon as they are", () => {
     assert.equal(formatEvent("sparkle", { a: 1 }), 'sparkle {"a":1}\n');
+  });
+});
+
+describe("formatAudit", () => {
+  const clean = { routes: 5, missing: 0, changed: 0, unexpected: 0, nexthops: 0, complete: true, elapsedMs: 12 };
+  const status = (failed: number, delayed: number): AuditStatusJson => ({
+    audits: 1,
+    last: null,
+    drift: { missing: 0, changed: 0, unexpected: 0 },
+    repairs: { queued: 0, delayed },
+    failed,
+    contested: 0,
+    retries: 0,
+    overruns: 0,
+  });
+
+  it("says that all is well only where no wanted route is known to be absent", () => {
+    assert.equal(formatAudit(clean, status(0, 0)), "5 routes compared in 12 ms: the kernel holds what it should\n");
+    assert.equal(
+      formatAudit(clean, status(2, 1)),
+      "5 routes compared in 12 ms: the kernel holds what was confirmed; " +
+        "2 refused by the kernel: dplaned route list status fib_failed; 1 put off, because somebody keeps on changing it\n",
+    );
+  });
+
+  it("tells what differed, and that there may be more", () => {
+    assert.equal(
+      formatAudit({ ...clean, missing: 1, nexthops: 2, complete: false }, status(0, 0)),
+      "5 routes compared in 12 ms: 1 missing and 0 changed are repaired, 0 unexpected removed, " +
+        "2 nexthop objects put right; somebody changed routes all the while, so there may be more: run it again\n",
+    );
   });
 });

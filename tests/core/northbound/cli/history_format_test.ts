@@ -85,7 +85,7 @@ ${TIME}taken out of the kernel: nobody has claimed it
 What happened before 2026-03-05 14:02:11.023 is no longer known
 `,
     );
-    assert.match(format({ kernel: null }), /^ {2}the kernel holds nothing$/m);
+    assert.match(format({ kernel: null }), /^ {2}the kernel does not hold it$/m);
   });
 
   it("writes the key of a route that is gone", () => {
