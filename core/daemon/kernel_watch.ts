@@ -135,6 +135,7 @@ export class KernelWatch {
       onOutcome: (_slot, outcome) => {
         if (outcome === "fib_failed" && !this.#hasConflicts) this.#noteConflicts();
       },
+      onForget: (family, route) => options.drift.forget(family, route),
     });
   }
 
@@ -327,7 +328,8 @@ export class KernelWatch {
         this.#onLink(change);
         break;
       case "address":
-        if (change.action === "new") retrier.wake(Cause.ADDRESS);
+        // A link-local one comes with its link, and no route needs it.
+        if (change.action === "new" && !change.address.startsWith("fe80:")) retrier.wake(Cause.ADDRESS);
         else drift.hearSilent(`address ${change.address}`);
         groups.onLink(change.ifindex);
         this.#readSoon();

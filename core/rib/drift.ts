@@ -89,6 +89,14 @@ export class Drift {
     if (silent.size <= NAMED_MAX) silent.add(what);
   }
 
+  /** The number of a route is free for another, which has nothing to do with what was done to this one. */
+  forget(family: Family, route: number): void {
+    const key = routeKey(family, route);
+    this.#fights.delete(key);
+    this.#before.authors.delete(key);
+    this.#since.authors.delete(key);
+  }
+
   /** A reading of the kernel begins, which will show what all that was heard so far came to. */
   beginReading(): void {
     for (const [key, author] of this.#since.authors) this.#before.authors.set(key, author);

@@ -526,6 +526,7 @@ export class Rib extends RouteTable {
     const key = routeKey(family, route);
     this.#withdrawn.delete(key);
     this.#doubts.delete(key);
+    for (const observer of this.observers) observer.onForget?.(family, route);
     return true;
   }
 

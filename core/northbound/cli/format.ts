@@ -174,7 +174,8 @@ function describeResult({ op, status, provider, error, winner, waitingFor }: Omi
   const reason = error === undefined ? "" : `: ${formatError(error)}`;
   switch (status) {
     case "fib_programmed":
-      return op === "delete" ? "deleted" : "programmed";
+      if (op !== "delete") return "programmed";
+      return winner === undefined ? "deleted" : `withdrawn; ${winner}'s route took its place`;
     case "fib_failed":
       return `failed${provider === undefined ? "" : ` in provider ${provider}`}${reason}`;
     case "rib_programmed":

@@ -73,6 +73,17 @@ describe("drift", () => {
     assert.deepEqual(told.slice(-3), ["the kernel with link v0 0 1", "the kernel 0 1", "ip[42] 0 1"]);
   });
 
+  it("forgets a route whose number may be another's soon", () => {
+    const { drift, told } = listen();
+    drift.hear(Family.IPV4, 1, { by: "ip[42]", portId: 42 });
+    drift.found(DriftKind.MISSING, Family.IPV4, 1);
+    drift.beginReading();
+    drift.hear(Family.IPV4, 1, { by: "ip[43]", portId: 43 });
+    drift.forget(Family.IPV4, 1);
+    assert.equal(drift.found(DriftKind.MISSING, Family.IPV4, 1), 0);
+    assert.deepEqual(told, ["ip[42] 0 1", " 0 1"]);
+  });
+
   it("remembers no more routes than it has room for, and repairs the others at once", () => {
     const drift = new Drift();
     for (let route = 1; route <= 20_000; route++) {

@@ -100,6 +100,7 @@ describe("formatResult", () => {
       formatResult({ ...result, status: "skipped" }),
       formatResult({ ...result, status: "superseded" }),
       formatResult({ op: "delete", prefix: "203.0.113.0/24", table: 254, status: "rib_programmed", winner: "bgp" }),
+      formatResult({ op: "delete", prefix: "203.0.113.0/24", table: 254, status: "fib_programmed", winner: "bgp" }),
       formatResult({
         status: "rejected",
         error: { code: "UNKNOWN_DEVICE", message: 'No interface "v9"', field: "dev" },
@@ -114,6 +115,7 @@ describe("formatResult", () => {
       "203.0.113.0/24 table main: skipped: a provider asked to bypass the kernel",
       "203.0.113.0/24 table main: superseded by a later update of the same route",
       "203.0.113.0/24 table main: withdrawn; bgp's route stays",
+      "203.0.113.0/24 table main: withdrawn; bgp's route took its place",
       'rejected, field dev: No interface "v9" (UNKNOWN_DEVICE)',
     ]);
   });
