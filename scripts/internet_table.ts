@@ -143,6 +143,10 @@ export interface WriteTableOptions {
   op?: "install" | "delete" | undefined;
   /** Further words on each iproute2 line, such as `metric 20 proto 210`. */
   words?: string | undefined;
+  /** One route for each prefix, as a full-state sync wants it: of two with the same prefix the first. */
+  unique?: boolean | undefined;
+  /** Has one of so many routes lead to another nexthop than the table says. */
+  changeEvery?: number | undefined;
 }
 
 export interface WrittenTable {
@@ -163,7 +167,7 @@ const PIECE_LENGTH = 1 << 18;
  * only one delete.
  */
 export function writeTable(path: string, format: TableFormat, options: WriteTableOptions = {}): WrittenTable {
-  const { families = [4, 6], limit, op = "install", words = "" } = options;
+  const { families = [4, 6], limit, op = "install", words = "", unique = false, changeEvery } = options;
   const writer = new PieceWriter(path, format === "binary" ? "latin1" : "utf8");
   const encode = ENCODERS[format];
   const updates = { 4: 0, 6: 0 };
@@ -172,7 +176,10 @@ export function writeTable(path: string, format: TableFormat, options: WriteTabl
     for (const family of families) {
       let [lastPrefix, lastNexthop] = ["", ""];
       for (const route of readTable(family, limit)) {
-        const [prefix, nexthop] = [prefixOf(route), nexthopOf(route)];
+        const prefix = prefixOf(route);
+        if (unique && prefix === lastPrefix) continue;
+        const isChanged = changeEvery !== undefined && updates[family] % changeEvery === 0;
+        const nexthop = nexthopOf(isChanged ? { ...route, asn: route.asn + 1 } : route);
         if (prefix === lastPrefix) {
           digests[family].remove(prefix, lastNexthop);
           digests[family].add(prefix, nexthop);

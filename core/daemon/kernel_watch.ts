@@ -329,8 +329,8 @@ export class KernelWatch {
         break;
       case "address":
         // A link-local one comes with its link, and no route needs it.
-        if (change.action === "new" && !change.address.startsWith("fe80:")) retrier.wake(Cause.ADDRESS);
-        else drift.hearSilent(`address ${change.address}`);
+        if (change.action === "delete") drift.hearSilent(`address ${change.address}`);
+        else if (!change.address.startsWith("fe80:")) retrier.wake(Cause.ADDRESS);
         groups.onLink(change.ifindex);
         this.#readSoon();
         break;

@@ -31,6 +31,7 @@ import {
   type Timing,
   writeTableFiles,
 } from "./contenders.ts";
+import { type HeldFiles, type HeldTable, measureGroupChanges, measureHeldTable, writeHeldFiles } from "./held_table.ts";
 import { LatencyClient, measureDuring } from "./latency.ts";
 import { type PipelineBenchResult, runPipelineBench } from "./pipeline_bench.ts";
 import { type Finding, findingRows, formatNumber, formatTable, median, percentile } from "./report.ts";
@@ -187,9 +188,26 @@ function ratio(timings: Timings, op: Op, other: string): number | undefined {
   return theirs === undefined || ours === undefined ? undefined : theirs / ours;
 }
 
+/** A table that is held: synced, restarted, moved to other nexthops by its group. */
+async function measureHeld(files: HeldFiles, runs: number) {
+  const tables: HeldTable[] = [];
+  const groupChanges: Record<0 | 1, number[]> = { 0: [], 1: [] };
+  for (let run = 1; run <= runs; run++) {
+    await untilQuiet();
+    tables.push(await withNamespace((netns) => measureHeldTable(netns, files)));
+    for (const mode of [0, 1] as const) {
+      await untilQuiet();
+      groupChanges[mode].push(...(await withNamespace((netns) => measureGroupChanges(netns, files, mode))));
+    }
+    process.stderr.write(`run ${run} of ${runs}: held tables\n`);
+  }
+  return { files, tables, groupChanges };
+}
+
 interface Measured {
   timings: Timings;
   peakBytes: number;
+  held: Awaited<ReturnType<typeof measureHeld>>;
   latencies: Awaited<ReturnType<typeof measureLatency>>;
   pipeline: readonly PipelineBenchResult[];
   /** Contenders that this machine has not, with the reason. */
@@ -197,7 +215,7 @@ interface Measured {
 }
 
 /** Everything with a target, beside its target (DESIGN, section 6). */
-function findings({ timings, peakBytes, latencies, pipeline, skipped }: Measured): Finding[] {
+function findings({ timings, peakBytes, held, latencies, pipeline, skipped }: Measured): Finding[] {
   const faster = (op: Op, other: string, target: number): Finding => ({
     what: `${OP_NAMES[op]} both tables: times as fast as ${other}`,
     value: ratio(timings, op, other),
@@ -228,7 +246,93 @@ function findings({ timings, peakBytes, latencies, pipeline, skipped }: Measured
     atMost("one route on an idle daemon, p99", percentile(idle, 0.99), 3, " ms"),
     atMost("GET /healthz while a table loads, p99", percentile(probes, 0.99), 50, " ms"),
     atMost("another client's route while a table loads, p99", percentile(updates, 0.99), 100, " ms"),
-    atMost("resident memory with both tables, peak", peakBytes / 1e6, 160, " MB"),
+    ...heldFindings(held),
+    atMost("resident memory while both tables load, peak", peakBytes / 1e6, 160, " MB"),
+  ];
+}
+
+function heldFindings({ files, tables, groupChanges }: Measured["held"]): Finding[] {
+  const middle = (value: (table: HeldTable) => number): number => median(tables.map(value));
+  const atMost = (what: string, value: number, target: number, unit: string): Finding => {
+    return { what, value, target, unit, atLeast: false };
+  };
+  const { ipv4, ipv6, changed } = files.routes;
+  const table = `${formatNumber(ipv4)} IPv4 routes`;
+  return [
+    atMost(
+      `sync of ${table}, 1 % changed`,
+      middle(({ changedSync }) => changedSync.ms / 1000),
+      1.5,
+      " s",
+    ),
+    atMost(
+      "the same: routes written",
+      middle(({ changedSync }) => changedSync.writes),
+      changed,
+      "",
+    ),
+    atMost(
+      "sync with nothing changed",
+      middle(({ unchangedSync }) => unchangedSync.ms / 1000),
+      1.5,
+      " s",
+    ),
+    atMost(
+      "the same: kernel writes",
+      middle(({ unchangedSync }) => unchangedSync.writes),
+      0,
+      "",
+    ),
+    atMost(
+      "restart after SIGKILL, until both tables are adopted",
+      middle(({ restart }) => restart.ms / 1000),
+      3,
+      " s",
+    ),
+    atMost(
+      "the same: kernel writes",
+      middle(({ restart }) => restart.writes),
+      0,
+      "",
+    ),
+    atMost(
+      "sync that claims the adopted IPv4 routes",
+      middle(({ claimingSync }) => claimingSync.ms / 1000),
+      1.5,
+      " s",
+    ),
+    atMost(
+      "the same: kernel writes",
+      middle(({ claimingSync }) => claimingSync.writes),
+      0,
+      "",
+    ),
+    atMost(`group change under ${table}, compat mode 0`, median(groupChanges[0]), 5, " ms"),
+    atMost("the same, nexthop_compat_mode = 1", median(groupChanges[1]), 5, " ms"),
+    atMost(
+      "resident memory a route above the idle daemon",
+      middle(({ heldBytes, idleBytes }) => (heldBytes - idleBytes) / (ipv4 + ipv6)),
+      100,
+      " bytes",
+    ),
+    atMost(
+      "resident memory with both tables held",
+      middle(({ heldBytes }) => heldBytes / 1e6),
+      160,
+      " MB",
+    ),
+    atMost(
+      "peak, with an audit and two syncs",
+      middle(({ peakBytes }) => peakBytes / 1e6),
+      160,
+      " MB",
+    ),
+    atMost(
+      "peak after the restart, the same",
+      middle(({ restartedPeakBytes }) => restartedPeakBytes / 1e6),
+      160,
+      " MB",
+    ),
   ];
 }
 
@@ -246,6 +350,12 @@ namespace and takes it out again; what the kernel then holds is compared with th
   route, the order of the table; from the first send to the last ack.
 - **ip -batch**: from the start of the process to its end.
 - **pipeline alone**: from admission over the test provider, on a dataplane thread of its own, to the result.
+- **sync**: \`dplaned route sync FILE --owner OWNER\` of the whole IPv4 table, from the request to the last result. What is written is counted by
+  a socket that hears every change of a route and a nexthop object in the namespace.
+- **restart**: from the start of the new process until it says that it is ready.
+- **group change**: other weights for the two nexthops of the group that all IPv4 routes are on, from the request to the kernel's
+  answer; one message to the kernel. What \`net.ipv4.nexthop_compat_mode\` does: [operations.md](operations.md#many-routes-on-one-nexthop-group).
+- **memory**: of the daemon with everything in it, the program's own pages (some 46 MB) included.
 
 ${text}
 ${TABLE_ATTRIBUTION}
@@ -280,8 +390,9 @@ async function main(): Promise<void> {
     await untilQuiet();
     for (let run = 0; run < sizes.runs; run++) pipeline.push(await runPipelineBench(sizes.pipelineRoutes));
     const { timings, peakBytes } = await compare(contenders, files, sizes.runs);
+    const held = await measureHeld(writeHeldFiles(folder, sizes.limit), sizes.runs);
     const latencies = await measureLatency(sizes, folder);
-    const rows = findingRows(findings({ timings, peakBytes, latencies, pipeline, skipped }));
+    const rows = findingRows(findings({ timings, peakBytes, held, latencies, pipeline, skipped }));
     if (values.smoke) process.stdout.write("Smoke test: too little work to say anything about speed.\n\n");
     const text = `${timingTable(timings, files)}\n${formatTable(["what", "measured", "target", ""], rows)}`;
     process.stdout.write(`${text}\n${TABLE_ATTRIBUTION}\n`);

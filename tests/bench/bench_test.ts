@@ -15,6 +15,14 @@ describe("make bench", () => {
     const withdraw = /^\| withdraw: ip -batch +\| +[\d.]+ \|/m;
     for (const row of [load, withdraw, /^\| one route on an idle daemon, p99 +\| +[\d.]+ ms \|/m])
       assert.match(stdout, row);
+    for (const row of [
+      /^\| the same: routes written +\| +10 \| +≤ 10 \| PASS \|$/m,
+      /^\| sync with nothing changed .*\n\| the same: kernel writes +\| +0 \|/m,
+      /^\| restart after SIGKILL.*\n\| the same: kernel writes +\| +0 \|/m,
+      /^\| group change under 1,000 IPv4 routes, compat mode 0 +\| +[\d.]+ ms \|/m,
+      /^\| resident memory a route above the idle daemon +\| /m,
+    ])
+      assert.match(stdout, row);
     assert.doesNotMatch(stdout, /NaN|undefined|Infinity/);
     assert.match(stdout, /RouteViews.*CC BY 4\.0/);
   });

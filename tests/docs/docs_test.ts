@@ -56,7 +56,7 @@ const allCommands = [
 ];
 
 /** Commands that the documents say do not exist. */
-const NOT_YET = ["top", "route sync"];
+const NOT_YET = ["top"];
 
 describe("documentation", () => {
   it("has links that lead somewhere", () => {

@@ -33,7 +33,13 @@ const VARYING: readonly (readonly [RegExp, string])[] = [
   [/http:\/\/127\.0\.0\.1:\d+\//g, "http://127.0.0.1:PORT/"],
   [/in \d+\.\d\d s(?: \([\d,]+\/s\))?/g, "in N s"],
   [/^\d\d:\d\d:\d\d\.\d{3} /gm, "TIME "],
-  [/netlink port \d+/g, "netlink port N"],
+  [/^ {2}\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} /gm, "  TIME "],
+  [/\d{4}-\d\d-\d\dT[\d:.]+Z/g, "TIME"],
+  // A stage that took next to nothing is not told.
+  [/\d+\.\d\d ms \([^)]*\)/g, "N ms"],
+  [/in \d+ ms/g, "in N ms"],
+  // Whether a process that has already ended can be named is a matter of luck.
+  [/(?:ip\[\d+\]|netlink port \d+)/g, "SOMEBODY"],
   [/(q_max|queue max|update yields|Cycles): +\d+/g, "$1: N"],
   [/heartbeat \d+ ms ago/g, "heartbeat N ms ago"],
   [/^(Uptime: +).*$/gm, "$1N"],

@@ -115,6 +115,22 @@ describe("the table", () => {
     assert.equal(bytes.toString("hex"), `${four}${six}`.replaceAll(" ", ""));
   });
 
+  it("is written with one route a prefix, and some others in place of those of the table", () => {
+    const lines = (options: Parameters<typeof writeTable>[2]) =>
+      write("ndjson", { families: [4], ...options })
+        .bytes.toString()
+        .trimEnd()
+        .split("\n");
+    const unique = lines({ unique: true });
+    assert.equal(unique.length, TABLE_PREFIXES[4]);
+    const [one, other] = [lines({ limit: 250 }), lines({ limit: 250, changeEvery: 100 })];
+    assert.deepEqual(
+      other.flatMap((line, index) => (line === one[index] ? [] : [index])),
+      [0, 100, 200],
+    );
+    assert.equal(JSON.parse(other[0]!).nexthops[0].via, "10.64.0.124");
+  });
+
   it("has a digest that tells each route, in any order", () => {
     const digest = (options: Parameters<typeof writeTable>[2]) => write("ndjson", options).written.digests;
     assert.equal(String(digest({ limit: 100 })[4]), String(digest({ limit: 100, op: "delete" })[4]));
