@@ -7,7 +7,7 @@ import { ERRNO } from "../../ffi/libc/errno.ts";
 import { NO_ATTRS } from "../context/attrs.ts";
 import { DplaneError, U32 } from "../context/layout.ts";
 import { type Family, RouteType } from "../model/route.ts";
-import { keyFamily, keyRoute } from "./claims.ts";
+import { keyFamily, keyRoute, routeKey } from "./claims.ts";
 import type { Rib } from "./rib.ts";
 import { RouteState, type RouteStore } from "./route_store.ts";
 import { walkRoutes } from "./walk.ts";
@@ -167,6 +167,8 @@ export class Retrier {
   }
 
   #retry(family: Family, route: number, cause: Cause): void {
+    // One that is repaired later on purpose has its own time.
+    if (this.#rib.reconciler.delayOf(routeKey(family, route)) > 0) return this.#rib.pardon(family, route);
     this.retries += 1;
     this.onRetry(family, route, cause);
     this.#rib.retry(family, route);

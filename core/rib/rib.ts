@@ -61,6 +61,8 @@ export class Rib extends RouteTable {
   readonly #waiting = new Map<number, number[]>();
   /** Routes to be brought in line when the context that is with the dataplane is back. */
   readonly #again = new Set<number>();
+  /** Routes of which what the kernel has refused is forgotten before they are brought in line. */
+  readonly #pardons = new Set<number>();
   /** Routes of which the kernel may hold something else than what was last confirmed. */
   readonly #doubts = new Set<number>();
   /** Routes of which the kernel may hold what its owner has withdrawn, because another's is to replace it. */
@@ -309,6 +311,7 @@ export class Rib extends RouteTable {
       this.#again.add(key);
       return;
     }
+    if (this.#pardons.delete(key)) this.claims.forgive(family, store, route);
     const target = this.target(store, route);
     const programmed = store.programmed(route);
     const isWanted = store.desired(route) !== NO_ATTRS;
@@ -342,10 +345,14 @@ export class Rib extends RouteTable {
 
   /** Tries a route again that the kernel has refused. */
   retry(family: Family, route: number): void {
-    this.claims.forgive(family, this.store(family), route);
-    const key = routeKey(family, route);
-    // One that is fought over has its own time.
-    if (this.reconciler.delayOf(key) === 0) this.reconciler.add(key);
+    this.pardon(family, route);
+    this.reconciler.add(routeKey(family, route));
+  }
+
+  /** When the daemon writes the route the next time, it tries the best claim again, whatever the kernel has refused before. */
+  pardon(family: Family, route: number): void {
+    // Not now: the answer to a write that is under way may be a refusal from before.
+    this.#pardons.add(routeKey(family, route));
   }
 
   /** The kernel may hold something else than what was confirmed: it is written anew. */
@@ -526,6 +533,7 @@ export class Rib extends RouteTable {
     const key = routeKey(family, route);
     this.#withdrawn.delete(key);
     this.#doubts.delete(key);
+    this.#pardons.delete(key);
     for (const observer of this.observers) observer.onForget?.(family, route);
     return true;
   }

@@ -133,6 +133,32 @@ describe("rib with several owners", () => {
     await harness.stop();
   });
 
+  it("tries the best again also where another write is under way, or is to come later", async () => {
+    const fib = new PickyFib((_, gateway) => gateway === 9);
+    const harness = pickyHarness(fib);
+    const { rib } = harness;
+    const a = rib.owners.intern("a")!;
+    const b = rib.owners.intern("b")!;
+    await harness.start();
+    for (const number of [1, 2]) {
+      harness.admit(owned(number, 2, 20), b);
+      harness.admit(owned(number, 9, 10), a);
+    }
+    await settle(harness);
+    const [one, two] = [...rib.claims.refused()].map(([key]) => key / 2) as [number, number];
+    fib.refuses = () => false;
+    harness.admit(owned(1, 3, 20), b);
+    rib.retry(Family.IPV4, one);
+    await settle(harness);
+    assert.deepEqual([winnerOf(harness, 1), fib.routes.get(1)], ["a", 9]);
+    rib.doubt(Family.IPV4, two, 1);
+    rib.pardon(Family.IPV4, two);
+    await until("the delayed write brings it", () => fib.routes.get(2) === 9);
+    await settle(harness);
+    assert.equal(winnerOf(harness, 2), "a");
+    await harness.stop();
+  });
+
   it("takes a withdrawn route away where the kernel refuses what should take over", async () => {
     const fib = new PickyFib((_, gateway) => gateway === 9);
     const harness = pickyHarness(fib);
