@@ -42,6 +42,8 @@ export class Audit {
   readonly #report: AuditReport = { routes: 0, missing: 0, changed: 0, unexpected: 0, complete: false, elapsedMs: 0 };
   /** Routes that differ, and how; judged at the end, for a dump may start over. */
   readonly #differing: Record<4 | 6, Map<number, number>> = { 4: new Map(), 6: new Map() };
+  /** Routes that the kernel holds more than once, which a replace in place would leave so. */
+  readonly #twins: Record<4 | 6, Set<number>> = { 4: new Set(), 6: new Set() };
   /** Records of routes that nobody asked for. */
   readonly #unexpected: Record<4 | 6, Uint8Array[]> = { 4: [], 6: [] };
   readonly #routes: Record<4 | 6, number> = { 4: 0, 6: 0 };
@@ -73,6 +75,7 @@ export class Audit {
     this.#seen.clear(family);
     for (const attrs of this.#differing[of].values()) if (attrs !== NO_ATTRS) this.#rib.attrs.release(attrs);
     this.#differing[of].clear();
+    this.#twins[of].clear();
     this.#unexpected[of] = [];
     this.#routes[of] = 0;
   }
@@ -91,8 +94,9 @@ export class Audit {
       else kept.push(bytes.slice(offset, nextRecord(view, offset)));
       return;
     }
-    this.#seen.add(family, route);
+    const isTwin = !this.#seen.add(family, route);
     if (this.#touched.has(family, route) || store.isInFlight(route)) return;
+    if (isTwin) this.#twins[of].add(route);
     const isReadable = (bytes[offset + RECORD.FLAGS]! & RECORD_UNREADABLE) === 0;
     const length = view.getUint32(offset + RECORD.ATTRS + ATTRS.LENGTH, true);
     const held = isReadable ? rib.attrs.internEncoded(bytes, offset + RECORD.ATTRS, length) : NO_ATTRS;
@@ -118,7 +122,13 @@ export class Audit {
       rib.lose(family, route, this.#drift.found(DriftKind.MISSING, family, route));
     });
     for (const family of [Family.IPV4, Family.IPV6] as const) {
-      for (const [route, held] of this.#differing[family === Family.IPV6 ? 6 : 4]) this.#judge(family, route, held);
+      const of = family === Family.IPV6 ? 6 : 4;
+      const twins = this.#twins[of];
+      for (const [route, held] of this.#differing[of]) {
+        if (!twins.has(route)) this.#judge(family, route, held);
+        else if (held !== NO_ATTRS) rib.attrs.release(held);
+      }
+      for (const route of twins) this.#judgeTwin(family, route);
       this.#removeUnexpected(family);
     }
     this.#letGo();
@@ -143,15 +153,27 @@ export class Audit {
 
   #judge(family: Family, route: number, held: number): void {
     const rib = this.#rib;
-    const store = rib.store(family);
-    if (!this.#touched.has(family, route) && store.isUsed(route) && !store.isInFlight(route)) {
+    if (this.#isJudgeable(family, route)) {
       this.#report.changed += 1;
       const delayMs = this.#drift.found(DriftKind.CHANGED, family, route);
       // It bears our protocol, so it may be replaced whatever it is.
-      if (held !== NO_ATTRS) rib.setProgrammed(store, route, held);
+      if (held !== NO_ATTRS) rib.setProgrammed(rib.store(family), route, held);
       rib.doubt(family, route, delayMs);
     }
     if (held !== NO_ATTRS) rib.attrs.release(held);
+  }
+
+  /** Somebody has put a route beside ours, or before it. An install that meets them takes them away and makes it anew. */
+  #judgeTwin(family: Family, route: number): void {
+    if (!this.#isJudgeable(family, route)) return;
+    this.#report.changed += 1;
+    this.#rib.lose(family, route, this.#drift.found(DriftKind.CHANGED, family, route));
+  }
+
+  /** Nothing has been written to it since it was read. */
+  #isJudgeable(family: Family, route: number): boolean {
+    const store = this.#rib.store(family);
+    return !this.#touched.has(family, route) && store.isUsed(route) && !store.isInFlight(route);
   }
 
   /**
@@ -167,7 +189,12 @@ export class Audit {
     }
     for (const record of records) {
       const view = new DataView(record.buffer);
-      if (findRecord(rib, record, view, 0) !== NO_ROUTE || !rib.adopt(record, view, 0)) continue;
+      if (findRecord(rib, record, view, 0) !== NO_ROUTE) {
+        // A second one under the same key; the first has to go before this one can.
+        this.#hasMore = true;
+        continue;
+      }
+      if (!rib.adopt(record, view, 0)) continue;
       const route = findRecord(rib, record, view, 0);
       this.#report.unexpected += 1;
       this.#drift.found(DriftKind.UNEXPECTED, family, route);

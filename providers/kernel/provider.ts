@@ -72,6 +72,8 @@ class KernelProvider implements Provider {
   /** Installs that met a route or an object of their key: `#metCount` of them. */
   #met!: Uint32Array;
   #metCount = 0;
+  /** Those of {@linkcode #met} are being tried again. */
+  #isSecondAttempt = false;
   /** Those of {@linkcode #met} that are tried again, while others may meet something. */
   #again!: Uint32Array;
 
@@ -96,8 +98,8 @@ class KernelProvider implements Provider {
     this.#attrs = io.attrs;
     this.#holders = new Holders(this.#libc, netns);
     this.#slots = new Uint32Array(io.workLimit);
-    // A second attempt has two requests for a context.
-    this.#slotOf = new Uint32Array(2 * io.workLimit);
+    // A second attempt has three requests for a context.
+    this.#slotOf = new Uint32Array(3 * io.workLimit);
     this.#met = new Uint32Array(io.workLimit);
     this.#again = new Uint32Array(io.workLimit);
     if (portIdCell !== undefined) Atomics.store(new Int32Array(portIdCell), 0, socket.portId);
@@ -168,7 +170,8 @@ class KernelProvider implements Provider {
   /** Whether a route that the kernel has under the key of this one is to give way. */
   #mayReplace(contexts: Contexts, slot: number): boolean {
     if (contexts.getU8(slot, U8.OP) === ContextOp.ROUTE_UPDATE) return true;
-    if (contexts.hasFlag(slot, ContextFlag.TAKE_OVER)) return true;
+    // What is ours has to go first: a replace would leave a second one of the key.
+    if (contexts.hasFlag(slot, ContextFlag.TAKE_OVER)) return this.#isSecondAttempt;
     // A replayed install may have been done by the thread that died, and cannot always be taken away to be done again.
     return contexts.hasFlag(slot, ContextFlag.REPLAYED) && !this.#encoder.isKeyExact(slot);
   }
@@ -201,6 +204,7 @@ class KernelProvider implements Provider {
   /** Tries installs again that met a route or an object of their key. Where it is another's they stay failed. */
   #settleMet(io: ProviderIo): void {
     const count = this.#metCount;
+    this.#isSecondAttempt = true;
     [this.#met, this.#again] = [this.#again, this.#met];
     this.#metCount = 0;
     for (let index = 0; index < count; index++) {
@@ -209,19 +213,29 @@ class KernelProvider implements Provider {
       else this.#installAgain(io, slot);
     }
     this.#send(io);
+    this.#isSecondAttempt = false;
     this.#nameHolders(io);
     this.#metCount = 0;
   }
 
-  /** Deletes the route that is in the way if it is ours; if it is another's, the second attempt fails as the first did. */
+  /**
+   * Deletes the route that is in the way if it is ours. If it is another's, the second attempt fails as the first did, or
+   * takes its place if it may.
+   */
   #installAgain(io: ProviderIo, slot: number): void {
-    // The deletion might hit another route of ours.
-    if (!this.#encoder.isKeyExact(slot)) {
+    const mayReplace = this.#mayReplace(io.contexts, slot);
+    const isKeyExact = this.#encoder.isKeyExact(slot);
+    if (isKeyExact) {
+      // There may be two: somebody has put one beside ours, or before it.
+      this.#addDelete(io, slot, NOBODY, NO_ATTRS);
+      this.#addDelete(io, slot, NOBODY, NO_ATTRS);
+    } else if (!mayReplace) {
+      // The deletion might hit another route of ours.
       this.#met[this.#metCount++] = slot;
       return;
     }
-    this.#addDelete(io, slot, NOBODY, NO_ATTRS);
-    this.#addNew(io, slot, io.contexts.getU32(slot, U32.ATTRS), NLM_F_CREATE | NLM_F_EXCL);
+    const flag = mayReplace ? NLM_F_REPLACE : NLM_F_EXCL;
+    this.#addNew(io, slot, io.contexts.getU32(slot, U32.ATTRS), NLM_F_CREATE | flag);
   }
 
   /** Replaces the nexthop object that is in the way if it is ours. */

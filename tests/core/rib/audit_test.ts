@@ -128,6 +128,23 @@ describe("audit", () => {
     await harness.stop();
   });
 
+  it("makes a route anew that the kernel holds twice, whichever of them is the right one", async () => {
+    const { harness, fib, events, audit } = await auditHarness();
+    const report = await audit((reading) => {
+      reading.take(recordOf(numberedUpdate(2, 1, 2)));
+      reading.take(recordOf(numberedUpdate(3, 1, 9)));
+    });
+    assert.deepEqual(counts(report), [7, 0, 2, 0]);
+    assert.deepEqual(fib.ops, ["install 2", "install 3"]);
+    assert.deepEqual(
+      events.map(({ kind }) => kind),
+      ["changed", "changed"],
+    );
+    assert.deepEqual(counts(await audit()), [5, 0, 0, 0]);
+    harness.assertNoLeaks();
+    await harness.stop();
+  });
+
   it("writes a route again that it could not read", async () => {
     const { harness, fib, audit } = await auditHarness();
     fib.routes.delete(4);
