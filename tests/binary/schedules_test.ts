@@ -11,7 +11,7 @@ import { daemonSkipReason } from "../support/binary.ts";
 import { Schedule } from "../support/schedule.ts";
 
 /** Schedules at the same time, each in a namespace of its own. They wait more than they work. */
-const LANES = 4;
+const LANES = 6;
 const GIVEN_SEED = process.env["SEED"];
 const SCHEDULES = Number(process.env["SCHEDULES"] ?? (GIVEN_SEED === undefined ? 50 : 1));
 const FIRST_SEED = Number(GIVEN_SEED ?? Date.now() % 1_000_000);

@@ -157,7 +157,7 @@ export class Schedule {
     const prng = this.#prng;
     const lines = [
       "[kernel]",
-      `stale-time = "${prng.pick(["200ms", "500ms", "1s"])}"`,
+      `stale-time = "${prng.pick(["100ms", "300ms", "700ms"])}"`,
       `audit-interval = "${prng.pick(["0s", "0s", "0s", "300ms"])}"`,
     ];
     this.#model.areGroupsInline = prng.chance(0.1);
@@ -245,11 +245,13 @@ export class Schedule {
     const found = this.#model.ribDifferences(await ribRoutes(this.#daemon));
     const groups = await this.#client.groups();
     const { pool } = await this.#daemon.client.getJson<DplaneJson>("/v1/dplane");
+    if (pool.free !== pool.size) found.push(`contexts: ${pool.free} of ${pool.size} are free`);
+    // The kernel is worth a look only when the daemon believes that all is well.
+    if (found.length > 0) return found;
     const held = this.#world.read();
     const kernelIds = new Map(groups.map(({ id, kernelId = 0 }) => [id, kernelId]));
     found.push(...this.#model.routeDifferences(held.routes, kernelIds));
     found.push(...(this.#model.areGroupsInline ? leftovers(held, []) : this.#groupDifferences(held, kernelIds)));
-    if (pool.free !== pool.size) found.push(`contexts: ${pool.free} of ${pool.size} are free`);
     return found;
   }
 

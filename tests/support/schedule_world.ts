@@ -179,7 +179,8 @@ export class ScheduleWorld {
   /** Routes that bear our protocol and that nobody asked the daemon for, on keys of owners or not. */
   #addStrays(): string[] {
     const keys = this.#some(4).map((key) => (this.#prng.chance(0.5) ? key : { ...key, metric: 77 }));
-    return keys.map((key) => `route add ${words(key)} ${this.#elsewhere(key)} proto 210`);
+    const how = this.#prng.pick(["add", "append", "prepend"]);
+    return keys.map((key) => `route ${how} ${words(key)} ${this.#elsewhere(key)} proto 210`);
   }
 
   /** Which objects there are is known only when it is done. */
