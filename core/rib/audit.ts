@@ -123,7 +123,9 @@ export class Audit {
     });
     for (const family of [Family.IPV4, Family.IPV6] as const) {
       const of = family === Family.IPV6 ? 6 : 4;
-      const twins = this.#twins[of];
+      // A dump that is not complete may show a route twice that is there once.
+      const isComplete = family === Family.IPV6 ? complete.ipv6 : complete.ipv4;
+      const twins = isComplete ? this.#twins[of] : new Set<number>();
       for (const [route, held] of this.#differing[of]) {
         if (!twins.has(route)) this.#judge(family, route, held);
         else if (held !== NO_ATTRS) rib.attrs.release(held);

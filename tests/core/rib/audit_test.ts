@@ -101,9 +101,10 @@ describe("audit", () => {
     const [ended, broken] = [begin(), begin()];
     for (const reading of [ended, broken]) takeAll(reading);
     assert.equal(attrs.count, before + 5, "each of the five is there once, whoever read it");
+    ended.restart(Family.IPV4);
     takeAll(ended);
     assert.equal(attrs.count, before + 5);
-    assert.deepEqual(counts(await ended.finish(COMPLETE)), [10, 0, 0, 0]);
+    assert.deepEqual(counts(await ended.finish(COMPLETE)), [5, 0, 0, 0]);
     broken.abandon();
     assert.equal(attrs.count, before);
     harness.assertNoLeaks();
@@ -152,6 +153,23 @@ describe("audit", () => {
     assert.deepEqual(counts(report), [5, 0, 1, 0]);
     assert.deepEqual(fib.ops, ["update 4"]);
     harness.assertNoLeaks();
+    await harness.stop();
+  });
+
+  it("makes a route anew that is there twice, but believes only a complete reading that it is", async () => {
+    const { harness, fib, begin, settle } = await auditHarness();
+    const readTwice = async (isComplete: boolean): Promise<number[]> => {
+      const reading = begin();
+      for (const [number, gateway] of fib.routes) reading.take(recordOf(numberedUpdate(number, 1, gateway)));
+      reading.take(recordOf(numberedUpdate(3, 1, 3)));
+      const report = await reading.finish({ ipv4: isComplete, ipv6: true, nexthops: true });
+      await settle();
+      return counts(report);
+    };
+    assert.deepEqual(await readTwice(false), [6, 0, 0, 0]);
+    assert.deepEqual(fib.ops, []);
+    assert.deepEqual(await readTwice(true), [6, 0, 1, 0]);
+    assert.deepEqual(fib.ops, ["install 3"]);
     await harness.stop();
   });
 
