@@ -4,6 +4,7 @@
  */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout } from "node:timers";
 import type { AuditJson, NexthopGroupJson, SyncSummaryJson } from "../../core/northbound/api_types.ts";
 import { readAll } from "../../core/northbound/cli/client.ts";
 import { RTNLGRP_NEXTHOP } from "../../ffi/netlink/constants.ts";
@@ -17,6 +18,9 @@ import { runProgram } from "./contenders.ts";
 const CHANGE_EVERY = 100;
 /** No audit and no sweep but those that are asked for. */
 const CONFIG = '[kernel]\naudit-interval = "0s"\nstale-time = "1h"\n';
+/** Memory that falls by less than this within that time falls no more. */
+const SETTLED_BYTES = 1e6;
+const SETTLE_MS = 3000;
 const GROUP = 7;
 /** Nexthops of the table's device. */
 const GROUP_MEMBERS = ["10.64.0.100", "10.64.0.101"];
@@ -52,7 +56,7 @@ export interface Effort {
 }
 
 export interface HeldTable {
-  /** Resident memory of the daemon before it held anything, and with both tables. */
+  /** Resident memory of the daemon before it held anything, and with both tables when what their loading left is collected. */
   idleBytes: number;
   heldBytes: number;
   /** Most that it ever was: loads, an audit and syncs included. */
@@ -76,7 +80,7 @@ export async function measureHeldTable(netns: Netns, files: HeldFiles): Promise<
     const idleBytes = first.memoryBytes("VmRSS");
     await load(first, files.ipv4, "ipv4");
     await load(first, files.ipv6, "ipv6");
-    const heldBytes = first.memoryBytes("VmRSS");
+    const heldBytes = await settledBytes(first);
     await audit(first, routes.ipv4 + routes.ipv6);
     counter = new ChangeCounter(netns);
     const changedSync = await sync(first, files.changed, "ipv4", counter);
@@ -99,6 +103,16 @@ export async function measureHeldTable(netns: Netns, files: HeldFiles): Promise<
     counter?.close();
     await first.stop();
     await second?.stop();
+  }
+}
+
+/** Resident memory once it falls no more. */
+async function settledBytes(daemon: DaemonProcess): Promise<number> {
+  for (;;) {
+    const before = daemon.memoryBytes("VmRSS");
+    await new Promise((wake) => setTimeout(wake, SETTLE_MS));
+    const bytes = daemon.memoryBytes("VmRSS");
+    if (before - bytes < SETTLED_BYTES) return bytes;
   }
 }
 
