@@ -46,6 +46,8 @@ interface Sizes {
   warmUp: number;
   /** Updates of each kind through the pipeline alone. */
   pipelineRoutes: number;
+  /** How often to look, before each measurement, whether the machine is idle. */
+  quietLooks: number;
 }
 
 const FULL: Sizes = {
@@ -55,8 +57,17 @@ const FULL: Sizes = {
   singleRoutes: 5000,
   warmUp: 500,
   pipelineRoutes: 1_000_000,
+  quietLooks: 50,
 };
-const SMOKE: Sizes = { runs: 1, limit: 1000, busyRoutes: 5000, singleRoutes: 50, warmUp: 5, pipelineRoutes: 10_000 };
+const SMOKE: Sizes = {
+  runs: 1,
+  limit: 1000,
+  busyRoutes: 5000,
+  singleRoutes: 50,
+  warmUp: 5,
+  pipelineRoutes: 10_000,
+  quietLooks: 0,
+};
 
 const DOCUMENT = fileURLToPath(new URL("../../docs/benchmarks.md", import.meta.url).href);
 const OPS: readonly Op[] = ["install", "delete"];
@@ -66,17 +77,16 @@ const NEXTHOP = "10.64.0.100";
 
 const QUIET_SHARE = 0.9;
 const QUIET_LOOK_MS = 200;
-const QUIET_LOOKS_MAX = 50;
 
 type Timings = Map<string, Record<Op, Timing[]>>;
 
 /** The kernel frees the routes of a deleted namespace later, by threads of its own: waits until the machine is idle again. */
-async function untilQuiet(): Promise<void> {
+async function untilQuiet({ quietLooks }: Sizes): Promise<void> {
   const read = () => {
     const times = readFileSync("/proc/stat", "utf8").split("\n", 1)[0]!.trim().split(/\s+/).slice(1).map(Number);
     return { idle: times[3]! + times[4]!, all: times.slice(0, 8).reduce((sum, time) => sum + time, 0) };
   };
-  for (let look = 0; look < QUIET_LOOKS_MAX; look++) {
+  for (let look = 0; look < quietLooks; look++) {
     const before = read();
     await new Promise((wake) => setTimeout(wake, QUIET_LOOK_MS));
     const after = read();
@@ -118,12 +128,13 @@ async function runOnce(contender: Contender, files: TableFiles): Promise<Record<
   });
 }
 
-async function compare(contenders: readonly Contender[], files: TableFiles, runs: number) {
+async function compare(contenders: readonly Contender[], files: TableFiles, sizes: Sizes) {
+  const { runs } = sizes;
   const timings: Timings = new Map(contenders.map(({ name }) => [name, { install: [], delete: [] }]));
   const peaks: number[] = [];
   for (let run = 1; run <= runs; run++) {
     for (const contender of contenders) {
-      await untilQuiet();
+      await untilQuiet(sizes);
       const result = await runOnce(contender, files);
       for (const op of OPS) timings.get(contender.name)![op].push(result[op]);
       if (result.peakBytes !== undefined) peaks.push(result.peakBytes);
@@ -137,7 +148,7 @@ async function compare(contenders: readonly Contender[], files: TableFiles, runs
 async function measureLatency(sizes: Sizes, folder: string) {
   const file = join(folder, "busy.ndjson");
   writeTable(file, "ndjson", { families: [4], limit: sizes.busyRoutes });
-  await untilQuiet();
+  await untilQuiet(sizes);
   return await withNamespace(async (netns) => {
     const daemon = await DaemonProcess.start({ netns: netns.name });
     const [prober, updater] = [new LatencyClient(daemon.socket), new LatencyClient(daemon.socket)];
@@ -189,14 +200,15 @@ function ratio(timings: Timings, op: Op, other: string): number | undefined {
 }
 
 /** A table that is held: synced, restarted, moved to other nexthops by its group. */
-async function measureHeld(files: HeldFiles, runs: number) {
+async function measureHeld(files: HeldFiles, sizes: Sizes) {
+  const { runs } = sizes;
   const tables: HeldTable[] = [];
   const groupChanges: Record<0 | 1, number[]> = { 0: [], 1: [] };
   for (let run = 1; run <= runs; run++) {
-    await untilQuiet();
+    await untilQuiet(sizes);
     tables.push(await withNamespace((netns) => measureHeldTable(netns, files)));
     for (const mode of [0, 1] as const) {
-      await untilQuiet();
+      await untilQuiet(sizes);
       groupChanges[mode].push(...(await withNamespace((netns) => measureGroupChanges(netns, files, mode))));
     }
     process.stderr.write(`run ${run} of ${runs}: held tables\n`);
@@ -387,10 +399,10 @@ async function main(): Promise<void> {
     const skipped = new Map(all.flatMap(({ name, skipped: why }) => (why === undefined ? [] : [[name, why] as const])));
     const contenders = all.filter(({ name }) => !skipped.has(name));
     const pipeline: PipelineBenchResult[] = [];
-    await untilQuiet();
+    await untilQuiet(sizes);
     for (let run = 0; run < sizes.runs; run++) pipeline.push(await runPipelineBench(sizes.pipelineRoutes));
-    const { timings, peakBytes } = await compare(contenders, files, sizes.runs);
-    const held = await measureHeld(writeHeldFiles(folder, sizes.limit), sizes.runs);
+    const { timings, peakBytes } = await compare(contenders, files, sizes);
+    const held = await measureHeld(writeHeldFiles(folder, sizes.limit), sizes);
     const latencies = await measureLatency(sizes, folder);
     const rows = findingRows(findings({ timings, peakBytes, held, latencies, pipeline, skipped }));
     if (values.smoke) process.stdout.write("Smoke test: too little work to say anything about speed.\n\n");
