@@ -86,7 +86,7 @@ export class Audit {
     const of = family === Family.IPV6 ? 6 : 4;
     this.#routes[of] += 1;
     const store = rib.store(family);
-    const route = findRecord(rib, bytes, view, offset);
+    const route = rib.findRecord(bytes, view, offset);
     if (route === NO_ROUTE || (store.desired(route) === NO_ATTRS && store.programmed(route) === NO_ATTRS)) {
       if (route !== NO_ROUTE && (store.isInFlight(route) || this.#touched.has(family, route))) return;
       const kept = this.#unexpected[of];
@@ -191,37 +191,16 @@ export class Audit {
     }
     for (const record of records) {
       const view = new DataView(record.buffer);
-      if (findRecord(rib, record, view, 0) !== NO_ROUTE) {
+      if (rib.findRecord(record, view, 0) !== NO_ROUTE) {
         // A second one under the same key; the first has to go before this one can.
         this.#hasMore = true;
         continue;
       }
       if (!rib.adopt(record, view, 0)) continue;
-      const route = findRecord(rib, record, view, 0);
+      const route = rib.findRecord(record, view, 0);
       this.#report.unexpected += 1;
       this.#drift.found(DriftKind.UNEXPECTED, family, route);
       rib.sweep(family, route);
     }
   }
-}
-
-// Filled again for each record: views of a million records would be garbage.
-const prefixOfRecord = new Uint8Array(16);
-const sourceOfRecord = new Uint8Array(16);
-
-function findRecord(rib: Rib, bytes: Uint8Array, view: DataView, offset: number): number {
-  const family = bytes[offset + RECORD.FAMILY] as Family;
-  for (let at = 0; at < 16; at++) {
-    prefixOfRecord[at] = bytes[offset + RECORD.PREFIX + at]!;
-    sourceOfRecord[at] = bytes[offset + RECORD.SOURCE + at]!;
-  }
-  const keyClass = rib.classes.find(
-    family,
-    view.getUint32(offset + RECORD.TABLE, true),
-    view.getUint32(offset + RECORD.METRIC, true),
-    sourceOfRecord,
-    bytes[offset + RECORD.SOURCE_LENGTH]!,
-  );
-  if (keyClass === undefined) return NO_ROUTE;
-  return rib.store(family).find(prefixOfRecord, bytes[offset + RECORD.PREFIX_LENGTH]!, keyClass.id);
 }

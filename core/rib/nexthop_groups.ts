@@ -228,16 +228,6 @@ export class NexthopGroups implements GroupResolver {
     }
   }
 
-  /** All links may have changed. */
-  onLinks(): void {
-    const known = new Set<number>();
-    for (const single of this.objects.singles()) known.add(single.nexthop.ifindex);
-    for (const { wanted } of this.#groups.values()) {
-      for (const nexthop of [...wanted.members, ...wanted.backup]) known.add(nexthop.ifindex);
-    }
-    for (const ifindex of known) this.onLink(ifindex);
-  }
-
   /** Whether the kernel takes nexthop objects on this link. */
   isUsable(ifindex: number): boolean {
     const link = this.#links.get(ifindex);

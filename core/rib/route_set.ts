@@ -43,19 +43,7 @@ export class RouteSet {
     bits.fill(0);
   }
 
-  /** Calls for each route, by number. */
-  forEach(visit: (family: Family, route: number) => void): void {
-    for (const family of [Family.IPV4, Family.IPV6] as const) {
-      const bits = family === Family.IPV6 ? this.#ipv6 : this.#ipv4;
-      for (let word = 0; word < bits.length; word++) {
-        for (let rest = bits[word]!; rest !== 0; rest &= rest - 1) {
-          visit(family, word * 32 + (31 - Math.clz32(rest & -rest)));
-        }
-      }
-    }
-  }
-
-  /** The first route of the family from this number on; 0 if there is none. For walks that pause. */
+  /** The first route of the family from this number on; 0 if there is none. */
   next(family: Family, from: number): number {
     const bits = family === Family.IPV6 ? this.#ipv6 : this.#ipv4;
     let word = from >>> 5;

@@ -36,9 +36,9 @@ export class RouteTable {
   forgotten = 0;
   readonly #ipv4 = new RouteStore(4);
   readonly #ipv6 = new RouteStore(16);
-  // Filled again for each route that is taken over: views of its record would be garbage, two a route.
-  readonly #adoptedPrefix = new Uint8Array(16);
-  readonly #adoptedSource = new Uint8Array(16);
+  // Filled again for each record of a reading: views of a million records would be garbage.
+  readonly #recordPrefix = new Uint8Array(16);
+  readonly #recordSource = new Uint8Array(16);
 
   constructor(attrs: AttrsStore) {
     this.attrs = attrs;
@@ -71,6 +71,25 @@ export class RouteTable {
     return route === NO_ROUTE ? this.insert(keyClass, store, prefix, prefixLength) : route;
   }
 
+  /** The route that a record of core/context/route_record.ts at `offset` names; NO_ROUTE if there is none. */
+  findRecord(bytes: Uint8Array, view: DataView, offset: number): number {
+    this.#readRecordKey(bytes, offset);
+    const family = bytes[offset + RECORD.FAMILY] as Family;
+    const table = view.getUint32(offset + RECORD.TABLE, true);
+    const metric = view.getUint32(offset + RECORD.METRIC, true);
+    const sourceLength = bytes[offset + RECORD.SOURCE_LENGTH]!;
+    const keyClass = this.classes.find(family, table, metric, this.#recordSource, sourceLength);
+    if (keyClass === undefined) return NO_ROUTE;
+    return this.store(family).find(this.#recordPrefix, bytes[offset + RECORD.PREFIX_LENGTH]!, keyClass.id);
+  }
+
+  #readRecordKey(bytes: Uint8Array, offset: number): void {
+    for (let at = 0; at < 16; at++) {
+      this.#recordPrefix[at] = bytes[offset + RECORD.PREFIX + at]!;
+      this.#recordSource[at] = bytes[offset + RECORD.SOURCE + at]!;
+    }
+  }
+
   /** Makes the record of a route that has none. */
   insert(keyClass: KeyClass, store: RouteStore, prefix: Uint8Array, prefixLength: number): number {
     const route = store.insert(prefix, prefixLength, keyClass.id);
@@ -85,16 +104,12 @@ export class RouteTable {
   adopt(bytes: Uint8Array, view: DataView, offset: number): boolean {
     const family = view.getUint8(offset + RECORD.FAMILY) as Family;
     const prefixLength = view.getUint8(offset + RECORD.PREFIX_LENGTH);
-    const prefix = this.#adoptedPrefix;
-    const source = this.#adoptedSource;
-    for (let at = 0; at < 16; at++) {
-      prefix[at] = bytes[offset + RECORD.PREFIX + at]!;
-      source[at] = bytes[offset + RECORD.SOURCE + at]!;
-    }
+    const prefix = this.#recordPrefix;
+    this.#readRecordKey(bytes, offset);
     const sourceLength = view.getUint8(offset + RECORD.SOURCE_LENGTH);
     const table = view.getUint32(offset + RECORD.TABLE, true);
     const metric = view.getUint32(offset + RECORD.METRIC, true);
-    const keyClass = this.classes.intern(family, table, metric, source, sourceLength);
+    const keyClass = this.classes.intern(family, table, metric, this.#recordSource, sourceLength);
     if (keyClass === undefined) return false;
     const store = this.store(family);
     let route = store.find(prefix, prefixLength, keyClass.id);
@@ -144,14 +159,6 @@ export class RouteTable {
   /** Somebody wants it, the kernel holds it, or an update of it is under way. */
   #isNeeded(store: RouteStore, route: number): boolean {
     return store.programmed(route) !== NO_ATTRS || store.desired(route) !== NO_ATTRS || store.isInFlight(route);
-  }
-
-  /** Frees the records that only `set` has kept, which no longer holds them. */
-  release(set: RouteSet): void {
-    this.holds.delete(set);
-    set.forEach((family, route) => {
-      this.forget(family, route);
-    });
   }
 }
 
