@@ -10,6 +10,7 @@
 import { clearTimeout, setImmediate, setTimeout } from "node:timers";
 import { now } from "../clock.ts";
 import { NO_ATTRS } from "../context/attrs.ts";
+import { U32 } from "../context/layout.ts";
 import { nextRecord } from "../context/route_record.ts";
 import type { WorkerHealth } from "../dataplane/dataplane.ts";
 import type { Log, LogRecord } from "../log.ts";
@@ -30,7 +31,7 @@ import type { NexthopGroups } from "../rib/nexthop_groups.ts";
 import { NexthopReadings } from "../rib/nexthop_readings.ts";
 import { NOBODY } from "../rib/owners.ts";
 import { renumberRoutes } from "../rib/renumber.ts";
-import { Cause, type Retrier } from "../rib/retry.ts";
+import { Cause, causeOf, type Retrier } from "../rib/retry.ts";
 import type { Rib } from "../rib/rib.ts";
 import { NO_ROUTE } from "../rib/route_store.ts";
 import { walkRoutes } from "../rib/walk.ts";
@@ -132,8 +133,10 @@ export class KernelWatch {
     options.retrier.onRetry = (family, route, cause) =>
       options.journal.note(JournalKind.RETRIED, family, route, { text: CAUSE_TEXTS[cause] });
     options.rib.observers.add({
-      onOutcome: (_slot, outcome) => {
-        if (outcome === "fib_failed" && !this.#hasConflicts) this.#noteConflicts();
+      onOutcome: (slot, outcome, contexts) => {
+        if (outcome !== "fib_failed" || this.#hasConflicts) return;
+        const cause = causeOf(contexts.getU32(slot, U32.ERROR), contexts.errorText(slot));
+        if (cause === Cause.FOREIGN) this.#noteConflicts(true);
       },
       onForget: (family, route) => options.drift.forget(family, route),
     });
@@ -289,12 +292,13 @@ export class KernelWatch {
   }
 
   async #endAudit(complete: ReadingIsComplete): Promise<void> {
-    const { drift, log } = this.#options;
+    const { rib, drift, log } = this.#options;
     const nexthops = complete.nexthops ? this.#nexthops.end(this.#objects).length : 0;
     this.#objects = [];
     const report = { ...(await this.#audit!.finish(complete)), nexthops };
     this.#audit = null;
     drift.endReading();
+    if (this.#hasConflicts && rib.failedCount === 0) this.#noteConflicts(false);
     this.audits += 1;
     this.lastAudit = { ...report, time: Date.now() };
     const took = now() - this.#auditStartedAt;
@@ -363,8 +367,7 @@ export class KernelWatch {
   #leaveName({ name, ifindex }: Link): void {
     this.#goneLinks.delete(name);
     this.#goneLinks.set(name, ifindex);
-    if (this.#goneLinks.size > GONE_LINKS_MAX)
-      for (const [oldest] of this.#goneLinks) return void this.#goneLinks.delete(oldest);
+    if (this.#goneLinks.size > GONE_LINKS_MAX) this.#goneLinks.delete(this.#goneLinks.keys().next().value!);
   }
 
   /** An interface has the name of one that is gone: who named it by name means the new one. */
@@ -421,8 +424,8 @@ export class KernelWatch {
   }
 
   /** While a route of somebody else keeps one of ours out, deletions of others' routes are wanted. */
-  #noteConflicts(): void {
-    this.#hasConflicts = true;
+  #noteConflicts(hasConflicts: boolean): void {
+    this.#hasConflicts = hasConflicts;
     this.wantChanges(this.#areChangesWanted);
   }
 
@@ -436,19 +439,17 @@ export class KernelWatch {
     // A sync claims nothing before its body has come to its end.
     const isSyncing = this.#options.rib.owners.values().some((owner) => owner.isSyncing);
     if (isSyncing) return this.#sweepStaleIn(SYNC_PAUSE_MS);
-    const swept = await this.sweep(() => true);
+    const swept = await this.#sweepUnclaimed();
     if (swept > 0) this.#options.log.info("Routes that nobody has claimed since the start are removed", { swept });
     await this.#options.rib.reconciler.idle();
     if (!this.#isStopped) this.#nexthops.sweep();
   }
 
-  /** Takes away what is nobody's and in a table that `isMeant`. */
-  async sweep(isMeant: (table: number) => boolean): Promise<number> {
+  async #sweepUnclaimed(): Promise<number> {
     const { rib, journal } = this.#options;
     let swept = 0;
     await walkRoutes(rib, (family, store, route) => {
       if (store.owner(route) !== NOBODY || store.desired(route) === NO_ATTRS) return;
-      if (!isMeant(rib.keyClass(store, route).table)) return;
       journal.note(JournalKind.SWEPT, family, route);
       rib.sweep(family, route);
       swept += 1;
