@@ -292,15 +292,7 @@ export interface ClaimJson {
   error?: ErrorJson;
 }
 
-export type HistoryEvent =
-  | "result"
-  | "adopted"
-  | "swept"
-  | "drift"
-  | "repair_delayed"
-  | "promoted"
-  | "displaced"
-  | "retried";
+export type HistoryEvent = "result" | "swept" | "drift" | "repair_delayed" | "promoted" | "displaced" | "retried";
 
 /** Something that happened to a route. */
 export interface HistoryEntryJson {

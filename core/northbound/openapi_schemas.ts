@@ -289,7 +289,6 @@ const claim: Schema = object(
 
 const HISTORY_EVENTS = [
   "result",
-  "adopted",
   "swept",
   "drift",
   "repair_delayed",

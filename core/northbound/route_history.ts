@@ -61,7 +61,6 @@ const EVENTS: Readonly<Record<JournalKind, HistoryEvent>> = {
   [JournalKind.RIB_PROGRAMMED]: "result",
   [JournalKind.SKIPPED]: "result",
   [JournalKind.SUPERSEDED]: "result",
-  [JournalKind.ADOPTED]: "adopted",
   [JournalKind.SWEPT]: "swept",
   [JournalKind.DRIFT_MISSING]: "drift",
   [JournalKind.DRIFT_CHANGED]: "drift",

@@ -34,24 +34,22 @@ export const JournalKind = {
   RIB_PROGRAMMED: 2,
   SKIPPED: 3,
   SUPERSEDED: 4,
-  /** The route was found in the kernel at the start. */
-  ADOPTED: 5,
-  /** Nobody has claimed it since; it is taken away. */
-  SWEPT: 6,
+  /** Nobody has claimed it, or asked for it; it is taken away. */
+  SWEPT: 5,
   /** The kernel does not hold it. */
-  DRIFT_MISSING: 7,
+  DRIFT_MISSING: 6,
   /** The kernel holds something else under our protocol. */
-  DRIFT_CHANGED: 8,
+  DRIFT_CHANGED: 7,
   /** The kernel holds a route of another protocol in its place. */
-  DRIFT_REPLACED: 9,
+  DRIFT_REPLACED: 8,
   /** It is repaired later, because somebody else keeps on changing it. */
-  REPAIR_DELAYED: 10,
+  REPAIR_DELAYED: 9,
   /** An owner's route is selected, because that of another (`other`) went. */
-  PROMOTED: 11,
+  PROMOTED: 10,
   /** An owner's route is no longer selected: that of another (`other`) is better. */
-  DISPLACED: 12,
+  DISPLACED: 11,
   /** It is tried again, because what it failed for may have gone away. */
-  RETRIED: 13,
+  RETRIED: 12,
 } as const;
 export type JournalKind = (typeof JournalKind)[keyof typeof JournalKind];
 

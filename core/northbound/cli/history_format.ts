@@ -160,8 +160,6 @@ function formatNote({ event, owner, other, drift, protocol, text, delayMs }: His
   const whose = owner === undefined ? "the route" : `${owner}'s route`;
   const by = text === undefined ? "" : ` by ${text}`;
   switch (event) {
-    case "adopted":
-      return "found in the kernel at the start";
     case "swept":
       return "taken out of the kernel: nobody has claimed it";
     case "drift":

@@ -187,7 +187,6 @@ What happened before 2026-03-05 14:02:11.023 is no longer known
       "b's route is no longer selected: a's is better",
     ],
     ["another try", { event: "retried", text: "v0 is up" }, "tried again: v0 is up"],
-    ["an adoption", { event: "adopted" }, "found in the kernel at the start"],
     ["a sweep", { event: "swept" }, "taken out of the kernel: nobody has claimed it"],
   ] as const satisfies readonly (readonly [string, Partial<HistoryEntryJson>, string])[]) {
     it(`writes ${name}`, () => {
