@@ -96,6 +96,16 @@ export class ContextEncoder {
   }
 
   /**
+   * Encodes RTM_DELROUTE for that route of ours under the key which has the attributes `attrs`. Of several under one key
+   * the kernel takes the first that agrees with all that is named. Ask {@linkcode canEncode} first.
+   */
+  encodeExactDelete(view: DataView, offset: number, slot: number, attrs: number, sequence: number): number {
+    const template = this.#template(attrs, this.#contexts.getU8(slot, U8.FAMILY))!;
+    const at = this.#putKey(view, offset, slot, c.RTM_DELROUTE, 0, sequence, template);
+    return endMessage(view, offset, putTemplate(view, at, template));
+  }
+
+  /**
    * False where a delete by key alone could hit another route of ours: to the kernel, metric 0 in the delete of an IPv4
    * route means any metric (net/ipv4/fib_semantics.c: fib_nh_match).
    */

@@ -255,6 +255,7 @@ export class KernelWatch {
       case "overrun":
         this.overruns += 1;
         log.warn("Notifications of the kernel were lost; its tables are read anew");
+        this.#options.retrier.wake(Cause.FOREIGN, Cause.ADDRESS, Cause.NEXTHOP);
         return this.#readSoon();
       case "nexthops":
         if (this.#isAdopting) this.#nexthops.adopt(message.objects);
@@ -326,14 +327,14 @@ export class KernelWatch {
   }
 
   #onChange(change: KernelChange): void {
-    const { drift, groups, retrier } = this.#options;
+    const { groups, retrier } = this.#options;
     switch (change.kind) {
       case "link":
         this.#onLink(change);
         break;
       case "address":
         // A link-local one comes with its link, and no route needs it.
-        if (change.action === "delete") drift.hearSilent(`address ${change.address}`);
+        if (change.action === "delete") this.#afterSilence(`address ${change.address}`);
         else if (!change.address.startsWith("fe80:")) retrier.wake(Cause.ADDRESS);
         groups.onLink(change.ifindex);
         this.#readSoon();
@@ -403,11 +404,17 @@ export class KernelWatch {
   /** `isBack`: what waits for a link may find it there. */
   #afterLink({ ifindex, name }: Link, isBack: boolean): void {
     if (this.#isAdopting) return;
-    const { drift, groups, retrier } = this.#options;
-    drift.hearSilent(`link ${name}`);
+    const { groups, retrier } = this.#options;
+    this.#afterSilence(`link ${name}`);
     groups.onLink(ifindex);
     if (isBack) retrier.wake(Cause.LINK, Cause.ADDRESS);
     this.#readSoon();
+  }
+
+  /** With this the kernel drops IPv4 routes without a word: ours, and those of others that may be in the way of ours. */
+  #afterSilence(what: string): void {
+    this.#options.drift.hearSilent(what);
+    this.#options.retrier.wake(Cause.FOREIGN);
   }
 
   #onRoute(change: RouteChange): void {
@@ -427,6 +434,8 @@ export class KernelWatch {
   #noteConflicts(hasConflicts: boolean): void {
     this.#hasConflicts = hasConflicts;
     this.wantChanges(this.#areChangesWanted);
+    // It may have gone before we listened.
+    if (hasConflicts) this.#options.retrier.wake(Cause.FOREIGN);
   }
 
   #sweepStaleIn(delayMs: number): void {

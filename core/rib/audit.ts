@@ -169,6 +169,8 @@ export class Audit {
   #judgeTwin(family: Family, route: number): void {
     if (!this.#isJudgeable(family, route)) return;
     this.#report.changed += 1;
+    // What the kernel has refused meanwhile it may have refused because of the two.
+    this.#rib.pardon(family, route);
     this.#rib.lose(family, route, this.#drift.found(DriftKind.CHANGED, family, route));
   }
 

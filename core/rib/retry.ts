@@ -5,9 +5,9 @@
 import { clearTimeout, setTimeout } from "node:timers";
 import { ERRNO } from "../../ffi/libc/errno.ts";
 import { NO_ATTRS } from "../context/attrs.ts";
-import { DplaneError, U32 } from "../context/layout.ts";
+import { DplaneError, U8, U32 } from "../context/layout.ts";
 import { type Family, RouteType } from "../model/route.ts";
-import { keyFamily, keyRoute, routeKey } from "./claims.ts";
+import { type Claim, keyFamily, keyRoute, routeKey } from "./claims.ts";
 import type { Rib } from "./rib.ts";
 import { RouteState, type RouteStore } from "./route_store.ts";
 import { walkRoutes } from "./walk.ts";
@@ -86,8 +86,13 @@ export class Retrier {
     this.#rib = rib;
     rib.observers.add({
       onOutcome: (slot, outcome, contexts) => {
+        if (outcome !== "fib_programmed") return;
         // A gateway may be reached over a route of ours.
-        if (rib.failedCount > 0 && outcome === "fib_programmed") this.#onProgrammed(contexts.getU32(slot, U32.ATTRS));
+        if (rib.failedCount > 0) this.#onProgrammed(contexts.getU32(slot, U32.ATTRS));
+        // The first of ours under this key: nobody else's is in the way of a better one, perhaps because it was taken over.
+        const isFirst = contexts.getU32(slot, U32.OLD_ATTRS) === NO_ATTRS;
+        if (!isFirst || rib.claims.contested === 0) return;
+        this.#onTaken(contexts.getU8(slot, U8.FAMILY) as Family, contexts.getU32(slot, U32.ENTRY));
       },
     });
   }
@@ -136,6 +141,13 @@ export class Retrier {
       reader.nexthopGroup(attrs) === 0 &&
       reader.nexthop(attrs, 0).viaFamily === 0;
     if (isConnected) this.wake(Cause.ADDRESS);
+  }
+
+  #onTaken(family: Family, route: number): void {
+    if (!this.#rib.claims.isContested(family, route)) return;
+    const isForeign = ({ failure }: Claim): boolean => this.causeOfFailure(failure) === Cause.FOREIGN;
+    const claims = this.#rib.claims.list(family, this.#rib.store(family), route);
+    if (claims.some((claim) => claim.failure !== 0 && isForeign(claim))) this.#retry(family, route, Cause.FOREIGN);
   }
 
   #schedule(): void {

@@ -29,6 +29,7 @@ import {
 } from "../../core/context/layout.ts";
 import { readNexthopObject } from "../../core/context/nexthop_object.ts";
 import type { Provider, ProviderIo } from "../../core/dataplane/provider.ts";
+import { Family } from "../../core/model/route.ts";
 import { ERRNO, errnoName } from "../../ffi/libc/errno.ts";
 import type { Libc } from "../../ffi/libc/symbols.ts";
 import { NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE } from "../../ffi/netlink/constants.ts";
@@ -223,6 +224,7 @@ class KernelProvider implements Provider {
    * takes its place if it may.
    */
   #installAgain(io: ProviderIo, slot: number): void {
+    if (io.contexts.getU8(slot, U8.OP) === ContextOp.ROUTE_UPDATE) return this.#replaceAgain(io, slot);
     const mayReplace = this.#mayReplace(io.contexts, slot);
     const isKeyExact = this.#encoder.isKeyExact(slot);
     if (isKeyExact) {
@@ -236,6 +238,19 @@ class KernelProvider implements Provider {
     }
     const flag = mayReplace ? NLM_F_REPLACE : NLM_F_EXCL;
     this.#addNew(io, slot, io.contexts.getU32(slot, U32.ATTRS), NLM_F_CREATE | flag);
+  }
+
+  /**
+   * The route that was to replace ours is there already, behind the one that would give way: it goes first, and then takes
+   * its place without a gap.
+   */
+  #replaceAgain(io: ProviderIo, slot: number): void {
+    const attrs = io.contexts.getU32(slot, U32.ATTRS);
+    if (!this.#batch.hasRoom()) this.#send(io);
+    const { view, offset, sequence } = this.#batch;
+    const length = this.#encoder.encodeExactDelete(view, offset, slot, attrs, sequence);
+    this.#slotOf[this.#batch.add(length)] = NOBODY;
+    this.#addNew(io, slot, attrs, NLM_F_CREATE | NLM_F_REPLACE);
   }
 
   /** Replaces the nexthop object that is in the way if it is ours. */
@@ -297,10 +312,17 @@ class KernelProvider implements Provider {
     // The kernel deletes an object by itself with its device, and a group with its last member.
     if (op === ContextOp.NEXTHOP_DELETE && errno === ERRNO.ENOENT) return contexts.succeed(slot);
     contexts.fail(slot, errno, text, offset);
-    // Where something may be replaced, EEXIST means duplicate nexthops.
-    const isExclusive =
-      op === ContextOp.NEXTHOP_INSTALL || (op === ContextOp.ROUTE_INSTALL && !this.#mayReplace(contexts, slot));
-    if (errno === ERRNO.EEXIST && isExclusive) this.#met[this.#metCount++] = slot;
+    if (errno === ERRNO.EEXIST && this.#mayTryAgain(contexts, slot, op)) this.#met[this.#metCount++] = slot;
+  }
+
+  /** Whether what was refused with EEXIST may come true in a second attempt. */
+  #mayTryAgain(contexts: Contexts, slot: number, op: number): boolean {
+    if (op === ContextOp.NEXTHOP_INSTALL) return true;
+    // Where something may be replaced, EEXIST means duplicate nexthops to IPv6, and to IPv4 that the very route is there
+    // behind another one of its key (net/ipv4/fib_trie.c: fib_table_insert).
+    if (op === ContextOp.ROUTE_INSTALL) return !this.#mayReplace(contexts, slot);
+    const isIpv4 = contexts.getU8(slot, U8.FAMILY) === Family.IPV4;
+    return isIpv4 && !this.#isSecondAttempt && this.#encoder.isKeyExact(slot);
   }
 
   /** Whether the kernel's answer to a deletion means that there is no such route. */

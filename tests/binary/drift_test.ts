@@ -237,6 +237,14 @@ describe("a daemon whose routes others take away", () => {
     assert.match(ns.ip("route", "show", "203.0.113.0/24"), /via 10\.0\.0\.2/);
   });
 
+  it("a foreign route that the kernel drops with an interface's last address, makes way too", { skip }, async () => {
+    ns.ip("route", "add", "203.0.113.0/24", "via", "10.0.1.9", "metric", "20", "proto", "bird");
+    const { results } = await sendUpdates(daemon, ["route add 203.0.113.0/24 via 10.0.0.2 dev v0"]);
+    assert.equal(results[0]!.error?.code, "EEXIST");
+    ns.ip("address", "del", "10.0.1.1/24", "dev", "v2");
+    await programmed("203.0.113.0/24");
+  });
+
   it("somebody who replaces a route with its own keeps it, and the daemon says so", { skip }, async () => {
     await install("203.0.113.0/24 via 10.0.0.2 dev v0");
     ns.ip("route", "replace", "203.0.113.0/24", "via", "10.0.0.9", "metric", "20", "proto", "bird");

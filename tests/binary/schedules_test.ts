@@ -4,6 +4,7 @@
  *
  *   SEED=n          that schedule alone, as a failure names it
  *   SCHEDULES=n     as many, instead of 50
+ *   STRICT=1        also what came right only by the timer that tries everything again slowly is a failure
  */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
@@ -12,19 +13,28 @@ import { Schedule } from "../support/schedule.ts";
 
 /** Schedules at the same time, each in a namespace of its own. They wait more than they work. */
 const LANES = 6;
+const IS_STRICT = process.env["STRICT"] === "1";
 const GIVEN_SEED = process.env["SEED"];
 const SCHEDULES = Number(process.env["SCHEDULES"] ?? (GIVEN_SEED === undefined ? 50 : 1));
 const FIRST_SEED = Number(GIVEN_SEED ?? Date.now() % 1_000_000);
+
+function stepsOf({ steps }: Schedule): string {
+  return steps.map((step, index) => `${index + 1}. ${step}`).join("\n");
+}
 
 /** What is wrong, with what is needed to see it again; nothing if all is well. */
 async function runSchedule(seed: number): Promise<string | null> {
   const schedule = new Schedule(seed);
   try {
     await schedule.run();
+    if (schedule.late === "") return null;
+    const story = `SEED=${seed} came right, but only by the slow timer:\n${stepsOf(schedule)}\n${schedule.late}`;
+    if (IS_STRICT) return story;
+    console.log(story);
     return null;
   } catch (error) {
-    const steps = schedule.steps.map((step, index) => `${index + 1}. ${step}`).join("\n");
-    return `SEED=${seed}\n${steps}\n${(error as Error).message}\n${schedule.logTail()}`;
+    // What is wrong comes last: of a long text mostly the end is seen.
+    return `SEED=${seed}\n${stepsOf(schedule)}\n${schedule.logTail()}\n${(error as Error).message}\nSEED=${seed}`;
   } finally {
     await schedule.close();
   }

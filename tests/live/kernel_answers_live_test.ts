@@ -457,6 +457,14 @@ describe("answers of the kernel", () => {
     await harness.install("route del 198.51.100.0/24", "route del 2001:db8:e00::/48");
   });
 
+  it("IPv4: a route replaces ours although somebody has put that very route behind it", { skip }, async () => {
+    await harness.install("route add 198.51.100.0/24 via 10.0.0.3");
+    ns.ip(..."route append 198.51.100.0/24 via 10.0.0.2 metric 20 proto 210".split(" "));
+    await harness.install("route replace 198.51.100.0/24 via 10.0.0.2");
+    assert.deepEqual(held(4, "198.51.100.0/24"), OURS_4);
+    await harness.install("route del 198.51.100.0/24");
+  });
+
   for (const [word, place] of [
     ["append", "behind"],
     ["prepend", "before"],

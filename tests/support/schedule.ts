@@ -8,6 +8,7 @@ import { setImmediate } from "node:timers";
 import type { AuditJson, DplaneJson, RouteHistoryJson, UpdateJson } from "../../core/northbound/api_types.ts";
 import { readAll } from "../../core/northbound/cli/client.ts";
 import { Prng } from "../../core/prng.ts";
+import { SLOW_RETRY_MS } from "../../core/rib/retry.ts";
 import { DaemonProcess } from "../../scripts/daemon_process.ts";
 import { ribRoutes } from "./daemon_routes.ts";
 import { ScheduleClient } from "./schedule_client.ts";
@@ -22,12 +23,16 @@ const DISTANCES = new Map([
   ["c", 20],
   ["b", 20],
 ]);
-/** How long the daemon may take in the end to put everything right. */
-const SETTLE_MS = 20_000;
+/** How long the daemon may take in the end to put everything right: its slow timer for what nobody told it of included. */
+const SETTLE_MS = 20_000 + SLOW_RETRY_MS;
+/** When it has needed the slow timer, which is worth a look. */
+const PROMPT_MS = 10_000;
 
 export class Schedule {
   /** What was done, a line each. */
   readonly steps: string[] = [];
+  /** What was not right for longer than it should take; empty if all was soon. */
+  late = "";
   readonly #prng: Prng;
   readonly #updates: RandomUpdates;
   readonly #model = new ScheduleModel(DISTANCES);
@@ -215,12 +220,16 @@ export class Schedule {
     this.steps.push("everything is whole again");
     for (const number of GROUPS) if (!this.#model.groups.has(number)) await this.#setGroup(number);
     let differences: string[] = [];
+    const startedAt = performance.now();
     const isSettled = async (): Promise<boolean> => {
       differences = await this.#differences();
+      if (differences.length > 0 && this.late === "" && performance.now() - startedAt > PROMPT_MS) {
+        this.late = `${await this.#storyOf(differences[0]!)}\n${differences.join("\n")}`;
+      }
       return differences.length === 0;
     };
     await until("kernel and daemon are as asked", isSettled, SETTLE_MS).catch(async () => {
-      throw new Error(`${differences.join("\n")}\n${await this.#storyOf(differences[0]!)}`);
+      throw new Error(`${await this.#storyOf(differences[0]!)}\n${differences.join("\n")}`);
     });
     const answer = await this.#daemon.client.request({ method: "POST", path: "/v1/audit" });
     const { missing, changed, unexpected, nexthops, complete } = JSON.parse(await readAll(answer)) as AuditJson;

@@ -19,6 +19,8 @@ const COMPLETE = { ipv4: true, ipv6: true, nexthops: true };
 class OpenFib implements Provider {
   readonly routes = new Map<number, number>();
   readonly ops: string[] = [];
+  /** Refuses routes by this gateway. */
+  refused = 0;
 
   process(io: ProviderIo): void {
     const { contexts } = io;
@@ -26,9 +28,13 @@ class OpenFib implements Provider {
       const number = updateNumber(contexts.u8, slot * CONTEXT_BYTES + U8.PREFIX);
       const op = contexts.getU8(slot, U8.OP);
       this.ops.push(`${["", "install", "update", "delete"][op]} ${number}`);
-      if (op === ContextOp.ROUTE_DELETE) this.routes.delete(number);
-      else this.routes.set(number, io.attrs.nexthop(contexts.getU32(slot, U32.ATTRS), 0).via[3]!);
-      contexts.succeed(slot);
+      const gateway = op === ContextOp.ROUTE_DELETE ? 0 : io.attrs.nexthop(contexts.getU32(slot, U32.ATTRS), 0).via[3]!;
+      if (gateway !== 0 && gateway === this.refused) contexts.fail(slot, 17, "already exists");
+      else {
+        if (gateway === 0) this.routes.delete(number);
+        else this.routes.set(number, gateway);
+        contexts.succeed(slot);
+      }
       io.enqueue(slot);
     }
   }
@@ -142,6 +148,21 @@ describe("audit", () => {
       ["changed", "changed"],
     );
     assert.deepEqual(counts(await audit()), [5, 0, 0, 0]);
+    harness.assertNoLeaks();
+    await harness.stop();
+  });
+
+  it("tries a better claim again that was refused while the kernel held its route twice", async () => {
+    const { harness, fib, audit, settle } = await auditHarness();
+    fib.refused = 9;
+    harness.admit({ ...numberedUpdate(3, 1, 3), distance: 20 });
+    harness.admit({ ...numberedUpdate(3, 1, 9), distance: 5 }, harness.rib.owners.intern("better")!);
+    await settle();
+    assert.ok(fib.ops.includes("update 3"), "it was tried");
+    assert.equal(fib.routes.get(3), 3, "what the kernel takes");
+    fib.refused = 0;
+    await audit((reading) => reading.take(recordOf(numberedUpdate(3, 1, 9))));
+    assert.equal(fib.routes.get(3), 9);
     harness.assertNoLeaks();
     await harness.stop();
   });

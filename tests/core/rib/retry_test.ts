@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { DplaneError } from "../../../core/context/layout.ts";
+import { DplaneError, U32 } from "../../../core/context/layout.ts";
 import { Cause, causeOf, Retrier } from "../../../core/rib/retry.ts";
 import { ERRNO } from "../../../ffi/libc/errno.ts";
 import { Harness, specOf } from "../../support/harness.ts";
 import { programs, ScriptedProvider } from "../../support/scripted_provider.ts";
 import { createInlineSpawn } from "../../support/spawn.ts";
+import { numberedUpdate } from "../../support/updates.ts";
 import { until } from "../../support/wait.ts";
 
 describe("causeOf", () => {
@@ -61,6 +62,30 @@ describe("retrier", () => {
     await until("it is programmed", () => harness.rib.failedCount === 1);
     assert.deepEqual(tries, [1, 2, 1], "what is programmed is not tried");
     retrier.stop();
+    await harness.stop();
+  });
+
+  it("tries a better claim again that somebody else's route kept out, when a claim of ours has taken its place", async () => {
+    let isTaken = false;
+    let gateway = 0;
+    // A forwarding plane with another's route in it, which only the route by gateway 2 may take over.
+    const provider = new ScriptedProvider((io, slot) => {
+      const wanted = io.attrs.nexthop(io.contexts.getU32(slot, U32.ATTRS), 0).via[3]!;
+      isTaken ||= wanted === 2;
+      if (!isTaken) return io.contexts.fail(slot, ERRNO.EEXIST);
+      gateway = wanted;
+      programs(io, slot);
+    });
+    const harness = new Harness({ spawn: createInlineSpawn(() => provider), providers: [specOf({ name: "kernel" })] });
+    const retrier = new Retrier(harness.rib);
+    await harness.start();
+    harness.admit({ ...numberedUpdate(1, 1, 9), distance: 5 }, harness.rib.owners.intern("better")!);
+    harness.admit({ ...numberedUpdate(1, 1, 2), distance: 20 }, harness.rib.owners.intern("worse")!);
+    harness.rib.flush();
+    await until("the better one has it", () => gateway === 9);
+    retrier.stop();
+    await harness.settled();
+    await harness.rib.reconciler.idle();
     await harness.stop();
   });
 });
