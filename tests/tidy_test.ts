@@ -51,6 +51,7 @@ const IMPORT_RULES: readonly ImportRule[] = [
 
   { from: "core/model/", may: BASE, mayTypes: ["core/log.ts", "core/context/nexthop_object.ts"] },
   { from: "core/ring/", may: BASE },
+  { from: "core/context/netlink_route.ts", may: [...BASE, "core/model/", "ffi/netlink/"] },
   { from: "core/context/", may: [...BASE, "core/model/", "core/ring/"] },
   {
     from: "core/rib/",

@@ -2,13 +2,14 @@
  * Reads the nexthop objects of our protocol out of the kernel, as read_routes.ts does it for routes, and on the same
  * thread.
  */
+
+import { readTunnel } from "../../core/context/netlink_route.ts";
 import { type NexthopObject, NexthopObjectKind } from "../../core/context/nexthop_object.ts";
 import type { HeldNexthopObject } from "../../core/model/kernel_event.ts";
 import { createNexthop, Family } from "../../core/model/route.ts";
 import * as c from "../../ffi/netlink/constants.ts";
 import { type DumpResult, type DumpSocket, dump } from "../../ffi/netlink/dump.ts";
 import { createNexthopMessage, decodeNexthop, encodeNexthop, type NexthopMessage } from "../../ffi/netlink/nexthop.ts";
-import { readTunnel } from "./read_routes.ts";
 
 const REQUEST_BYTES = 64;
 

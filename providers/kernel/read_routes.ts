@@ -2,30 +2,14 @@
  * Reads routes out of the kernel as dplaned's own model: at the start to take over what an earlier life of the daemon has
  * left, later to compare. Blocks the thread that calls it, so it runs in the monitor thread.
  */
-import { METRIC_IPV6_ZERO } from "../../core/constants.ts";
+import { clearRouteAttributes, readRouteAttributes, readRouteKey } from "../../core/context/netlink_route.ts";
 import { encodeRecord, RECORD_UNREADABLE } from "../../core/context/route_record.ts";
-import {
-  createNexthop,
-  createRouteUpdate,
-  EncapType,
-  Family,
-  type Nexthop,
-  ROUTE_TYPE_NAMES,
-  RouteType,
-  type RouteUpdate,
-} from "../../core/model/route.ts";
+import { createRouteUpdate, type Family } from "../../core/model/route.ts";
 import { ERRNO } from "../../ffi/libc/errno.ts";
 import * as c from "../../ffi/netlink/constants.ts";
 import { type DumpOptions, type DumpResult, type DumpSocket, dump } from "../../ffi/netlink/dump.ts";
-import type { Encap } from "../../ffi/netlink/encap.ts";
 import { endMessage, putHeader } from "../../ffi/netlink/message.ts";
-import {
-  createRouteMessage,
-  createRouteNexthop,
-  encodeRoute,
-  type RouteMessage,
-  type RouteNexthop,
-} from "../../ffi/netlink/route.ts";
+import { createRouteMessage, createRouteNexthop, encodeRoute, type RouteMessage } from "../../ffi/netlink/route.ts";
 import { decodeRoute } from "../../ffi/netlink/route_decode.ts";
 
 /** Records are handed over in buffers of about this size. */
@@ -94,12 +78,12 @@ export function readRoutes(socket: DumpSocket, reading: RouteReading, handlers: 
     // The kernel filters only for sockets with strict checking; so do we, for certain.
     if (decoded === null || decoded.protocol !== protocol || (decoded.routeFlags & c.RTM_F_CLONED) !== 0) return;
     if (ifindex !== 0 && !usesInterface(decoded, ifindex)) return;
-    const hasKey = readKey(decoded, update);
-    const isReadable = hasKey && readAttributes(decoded, update);
+    const hasKey = readRouteKey(decoded, update);
+    const isReadable = hasKey && readRouteAttributes(decoded, update);
     if (isReadable) result.routes += 1;
     else result.unreadable += 1;
     if (!hasKey) return;
-    if (!isReadable) clearAttributes(update);
+    if (!isReadable) clearRouteAttributes(update);
     length = encodeRecord(view, buffer, length, update, isReadable ? 0 : RECORD_UNREADABLE);
     count += 1;
     if (length >= CHUNK_BYTES) handOver();
@@ -148,76 +132,4 @@ function usesInterface(message: RouteMessage, ifindex: number): boolean {
   // Of a route by a nexthop object the kernel may tell the number only (net.ipv4.nexthop_compat_mode = 0).
   if (message.nexthops.length === 0) return message.nexthopId !== 0;
   return message.nexthops.some((hop) => hop.ifindex === ifindex);
-}
-
-/** Fills the key of `update` with what the kernel says of a route; false if an update could not have said it. */
-function readKey(message: RouteMessage, update: RouteUpdate): boolean {
-  if ((message.family !== Family.IPV4 && message.family !== Family.IPV6) || message.tos !== 0) return false;
-  update.family = message.family;
-  update.prefix.set(message.destination);
-  update.prefixLength = message.prefixLength;
-  update.source.set(message.source);
-  update.sourceLength = message.sourceLength;
-  update.table = message.table;
-  update.metric = message.metric ?? (message.family === Family.IPV6 ? METRIC_IPV6_ZERO : 0);
-  return true;
-}
-
-/** Fills in the rest of it; false if an update could not have said that. */
-function readAttributes(message: RouteMessage, update: RouteUpdate): boolean {
-  clearAttributes(update);
-  if (!(message.routeType in ROUTE_TYPE_NAMES) || message.realm !== 0) return false;
-  if (message.metrics.length > 0 || message.metricsLock !== 0) return false;
-  if ((message.preference ?? 0) !== 0 || (message.cacheInfo?.expires ?? 0) !== 0) return false;
-  update.type = message.routeType as RouteUpdate["type"];
-  update.mtu = message.mtu;
-  update.prefsrcFamily = message.prefsrcFamily as Family;
-  update.prefsrc.set(message.prefsrc);
-  if (message.nexthopId !== 0) {
-    // Whatever nexthops the kernel tells along are the object's.
-    update.nexthopGroup = message.nexthopId;
-    return update.type === RouteType.UNICAST;
-  }
-  // A blackhole of IPv6 has the loopback device in the kernel, which nobody asked for.
-  if (update.type !== RouteType.UNICAST) return true;
-  if (message.nexthops.length === 0) return false;
-  for (const hop of message.nexthops) {
-    const nexthop = toNexthop(hop);
-    if (nexthop === null) return false;
-    update.nexthops.push(nexthop);
-  }
-  return true;
-}
-
-function clearAttributes(update: RouteUpdate): void {
-  update.type = RouteType.UNICAST;
-  update.mtu = 0;
-  update.prefsrcFamily = Family.NONE;
-  update.nexthopGroup = 0;
-  update.nexthops = [];
-}
-
-function toNexthop(hop: RouteNexthop): Nexthop | null {
-  if (hop.realm !== 0) return null;
-  const nexthop = createNexthop();
-  nexthop.ifindex = hop.ifindex;
-  nexthop.viaFamily = hop.viaFamily as Family;
-  nexthop.via.set(hop.via);
-  nexthop.weight = hop.weight;
-  nexthop.onlink = (hop.flags & c.RTNH_F_ONLINK) !== 0;
-  return hop.encap === undefined || readTunnel(hop.encap, nexthop) ? nexthop : null;
-}
-
-/** Fills in what the nexthop wraps packets in; false if an update could not have said it. */
-export function readTunnel(encap: Encap, nexthop: Nexthop): boolean {
-  if (encap.labels.length > 0 && encap.ttl === undefined) {
-    nexthop.encap = EncapType.MPLS;
-    nexthop.labels = encap.labels;
-    return true;
-  }
-  if (encap.segments.length === 0) return false;
-  nexthop.encap = EncapType.SEG6;
-  nexthop.seg6Mode = encap.seg6Mode;
-  nexthop.segments = encap.segments;
-  return true;
 }

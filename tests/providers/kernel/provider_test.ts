@@ -364,13 +364,24 @@ describe("the kernel provider", () => {
       ]);
     });
 
-    it("does not try it with changes, whose duplicate nexthops the kernel calls the same name", () => {
+    it("does not try it with IPv6 changes, whose duplicate nexthops the kernel calls the same name", () => {
+      const bench = new ProviderBench();
+      bench.refuse("replace", ERRNO.EEXIST);
+      const old = "route add 2001:db8:99::/48 via 2001:db8::2";
+      const slot = bench.admit("route add 2001:db8:99::/48 via 2001:db8::3", { old });
+      bench.drain();
+      assert.equal(bench.result(slot), `error ${ERRNO.EEXIST}`);
+      assert.equal(bench.requests().length, 1);
+    });
+
+    it("takes away, for an IPv4 change, the very same route that stands behind ours, once", () => {
       const bench = new ProviderBench();
       bench.refuse("replace", ERRNO.EEXIST);
       const slot = bench.admit(OTHER, { old: ADD });
       bench.drain();
+      const replace = "new create replace 203.0.113.0 via 10.0.0.3";
+      assert.deepEqual(bench.requests(), [replace, "delete 203.0.113.0 via 10.0.0.3", replace]);
       assert.equal(bench.result(slot), `error ${ERRNO.EEXIST}`);
-      assert.equal(bench.requests().length, 1);
     });
   });
 
