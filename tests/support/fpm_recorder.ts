@@ -46,7 +46,7 @@ export class FpmRecorder {
 
   constructor(ns: Netns, address: string, port: number) {
     const args = ["netns", "exec", ns.name, process.execPath, PROGRAM, address, String(port)];
-    this.#child = spawn("ip", args, { stdio: ["ignore", "pipe", "pipe"] });
+    this.#child = spawn("ip", args, { stdio: ["pipe", "pipe", "pipe"] });
     createInterface({ input: this.#child.stdout! }).on("line", (line) => this.#take(JSON.parse(line)));
     this.#child.stderr!.setEncoding("utf8").on("data", (text: string) => {
       this.#errors += text;
@@ -68,6 +68,11 @@ export class FpmRecorder {
   /** The newest connection; undefined before the first. */
   get last(): RecordedConnection | undefined {
     return this.connections.at(-1);
+  }
+
+  /** Closes the connections that there are; senders come again. */
+  dropConnections(): void {
+    this.#child.stdin!.write("drop\n");
   }
 
   async stop(): Promise<void> {
