@@ -14,6 +14,8 @@ import { release, tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { NLA_F_NESTED, NLMSG_HDRLEN, RTM_NEWNEXTHOP } from "../../ffi/netlink/constants.ts";
+import { align4 } from "../../ffi/netlink/message.ts";
 import { FPM_HEADER_LENGTH } from "../../ffi/fpm/frame.ts";
 import { FpmRecorder } from "../support/fpm_recorder.ts";
 import { createFpmTopology, type FpmTopology, SERVER_ADDRESS } from "../support/fpm_topology.ts";
@@ -69,13 +71,30 @@ const STOPS: readonly Step[] = [
 /** What is configured before a stop. */
 const BEFORE_STOP = ["ip route 198.51.100.0/24 10.0.0.2", "ipv6 route 2001:db8:f::/48 2001:db8::2"];
 
+/**
+ * The messages of a frame, as a kernel would write them: iproute2 does not see a multipath that says that it is nested.
+ * The attributes begin behind the header and struct rtmsg (12 bytes) or struct nhmsg (8).
+ */
+function withoutNestedFlag(frame: Uint8Array): Buffer {
+  const bytes = Buffer.from(frame.subarray(FPM_HEADER_LENGTH));
+  for (let at = 0; at < bytes.length; at += align4(bytes.readUInt32LE(at))) {
+    const end = at + bytes.readUInt32LE(at);
+    const head = bytes.readUInt16LE(at + 4) < RTM_NEWNEXTHOP ? 12 : 8;
+    for (let attribute = at + NLMSG_HDRLEN + head; attribute < end; ) {
+      bytes[attribute + 3]! &= ~(NLA_F_NESTED >> 8);
+      attribute += align4(bytes.readUInt16LE(attribute));
+    }
+  }
+  return bytes;
+}
+
 /** What iproute2 makes of netlink messages, in a namespace where no interface has a name: `if10` is number 10. */
 function listing(frames: readonly Uint8Array[]): string {
   const ns = createNetns();
   const folder = mkdtempSync(join(tmpdir(), "dplaned-capture-"));
   try {
     const file = join(folder, "messages");
-    writeFileSync(file, Buffer.concat(frames.map((frame) => frame.subarray(FPM_HEADER_LENGTH))));
+    writeFileSync(file, Buffer.concat(frames.map(withoutNestedFlag)));
     const text = ns.exec("ip", ["-N", "-d", "monitor", "file", file]);
     // A multipath's nexthops are lines of their own; `nh_info` repeats the nexthop objects that iproute2 remembers.
     return text.replace(/^\tnh_info .*\n/gm, "").replace(/\n\tnexthop/g, "nexthop").replace(/ +$/gm, "");

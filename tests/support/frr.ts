@@ -168,7 +168,14 @@ export class Frr {
   }
 
   #arguments(daemon: FrrDaemon): string[] {
-    const paths = ["-f", this.#path(`${daemon}.conf`), "-i", this.#path(`${daemon}.pid`), "-z", this.#path("zserv.api")];
+    const paths = [
+      "-f",
+      this.#path(`${daemon}.conf`),
+      "-i",
+      this.#path(`${daemon}.pid`),
+      "-z",
+      this.#path("zserv.api"),
+    ];
     // Port 0: no telnet port besides the socket.
     const args = [...paths, "--vty_socket", this.#path("vty"), "-P", "0", "--log", "stdout"];
     const module = this.#options.fpm?.name;
