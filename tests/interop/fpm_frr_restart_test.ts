@@ -1,0 +1,163 @@
+/** Either end of a FPM connection ends and comes again: what must stay stays all the time, and what is stale goes. */
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, describe, it } from "node:test";
+import { DaemonProcess } from "../../scripts/daemon_process.ts";
+import { type Fib, has } from "../support/fib.ts";
+import {
+  DaemonReceiver,
+  FPM_PORT,
+  type FpmConfigOptions,
+  type FpmReceiver,
+  fpmConfig,
+  ModelReceiver,
+  type ReceiverName,
+  receiverSkipReason,
+  startReceiver,
+} from "../support/fpm_receiver.ts";
+import { holdsFib, sameFib } from "../support/fpm_same.ts";
+import { createFpmTopology, type FpmTopology, SERVER_ADDRESS } from "../support/fpm_topology.ts";
+import { type FpmModule, Frr } from "../support/frr.ts";
+import { RouteMonitor } from "../support/route_monitor.ts";
+import { until } from "../support/wait.ts";
+
+const MODULES = ["dplane_fpm_nl", "fpm"] as const satisfies readonly FpmModule["name"][];
+const RECEIVERS = ["model", "dplaned"] as const satisfies readonly ReceiverName[];
+
+const ROUTES = [
+  "ip route 198.51.100.0/24 10.0.0.2",
+  "ip route 203.0.113.0/24 10.0.0.2",
+  "ip route 203.0.113.0/24 10.0.1.2",
+  "ip route 192.0.2.0/25 blackhole",
+  "ipv6 route 2001:db8:f::/48 2001:db8::2",
+];
+const STALE = "ip route 100.64.0.0/10 10.0.0.2";
+const STALE_NAME = "100.64.0.0/10 table 254";
+/** staticd and bgpd look for a zebra that is gone only every ten seconds, and until then FPM has nothing of theirs. */
+const LONGER_THAN_RECONNECT = "14s";
+
+for (const receiverName of RECEIVERS) {
+  const skip = receiverSkipReason(receiverName);
+  for (const module of MODULES) {
+    describe(`${receiverName} and FRR's ${module}, one of which ends`, () => {
+      let topology: FpmTopology;
+      let receiver: FpmReceiver;
+      let frr: Frr;
+      const same = (expected?: (fib: Fib) => boolean) => sameFib(topology.a, receiver, expected);
+      const start = async (options: FpmConfigOptions): Promise<Fib> => {
+        receiver = await startReceiver(receiverName, topology.b, options);
+        const fpm = { name: module, address: SERVER_ADDRESS, port: FPM_PORT };
+        frr = await Frr.start(topology.a, { configs: { staticd: "" }, fpm });
+        frr.configure(...ROUTES, STALE);
+        return same((fib) => fib.size === 5);
+      };
+      /** The model has no end of its own: what it knows is what the last connection said. */
+      const isModel = receiverName === "model";
+      const deletesIn = async (monitor: RouteMonitor) =>
+        (await monitor.take()).filter((line) => line.startsWith("Deleted") && / proto (?:210|dplaned) /.test(line));
+
+      beforeEach(() => {
+        if (!skip) topology = createFpmTopology();
+      });
+      afterEach(async () => {
+        await frr?.stop();
+        await receiver?.stop();
+        topology?.delete();
+      });
+
+      it("routing daemon and zebra stopped in FRR's order: the routes go one by one", { skip }, async () => {
+        await start({});
+        await frr.kill("staticd", "SIGTERM");
+        await same((fib) => fib.size === 0);
+        await frr.kill("zebra", "SIGTERM");
+        assert.equal(receiver.fib().size, 0);
+      });
+
+      it("zebra stopped alone: it says nothing, and the routes go when the hold time is over", {
+        skip: skip || (isModel && "the model has no clock"),
+      }, async () => {
+        await start({ holdTime: "2s" });
+        await frr.kill("zebra", "SIGTERM");
+        await holdsFib(receiver, new Map());
+        assert.deepEqual(await sameFib(topology.a, receiver), new Map());
+      });
+
+      it("zebra killed and started again: no route is missing meanwhile, and what it lost goes", { skip }, async () => {
+        const before = await start({ quietTime: LONGER_THAN_RECONNECT });
+        const monitor = await RouteMonitor.start(topology.b);
+        try {
+          await frr.kill("zebra", "SIGKILL");
+          frr.configure(`no ${STALE}`);
+          await frr.startDaemon("zebra");
+          const left = new Map(before);
+          left.delete(STALE_NAME);
+          await holdsFib(receiver, left, 60_000);
+          await same(has({ [STALE_NAME]: undefined }));
+          if (isModel) return;
+          const deleted = await deletesIn(monitor);
+          assert.ok(deleted.length > 0, "the stale one goes");
+          assert.deepEqual(
+            deleted.filter((line) => !line.includes("100.64.0.0/10")),
+            [],
+          );
+        } finally {
+          monitor.stop();
+        }
+      });
+
+      it("the receiver killed and started again: no route is missing meanwhile, and what FRR lost goes", {
+        skip,
+      }, async () => {
+        const before = await start({});
+        const monitor = await RouteMonitor.start(topology.b);
+        try {
+          await killReceiver(receiver);
+          frr.configure(`no ${STALE}`);
+          receiver = await startReceiver(receiverName, topology.b, { quietTime: "2s" });
+          const left = new Map(before);
+          left.delete(STALE_NAME);
+          await holdsFib(receiver, left, 60_000);
+          await same();
+          if (isModel) return;
+          assert.deepEqual(
+            (await deletesIn(monitor)).filter((line) => !line.includes("100.64.0.0/10")),
+            [],
+          );
+        } finally {
+          monitor.stop();
+        }
+      });
+
+      it("the connection closed and made again: nothing changes", { skip }, async () => {
+        const before = await start({});
+        const monitor = await RouteMonitor.start(topology.b);
+        try {
+          await reconnect(receiver, topology);
+          await holdsFib(receiver, before);
+          if (!isModel) assert.deepEqual(await deletesIn(monitor), []);
+        } finally {
+          monitor.stop();
+        }
+      });
+    });
+  }
+}
+
+async function killReceiver(receiver: FpmReceiver): Promise<void> {
+  if (receiver instanceof DaemonReceiver) receiver.daemon.signal("SIGKILL");
+  await receiver.stop();
+}
+
+/** Has the connection end, and resolves when there is another one. */
+async function reconnect(receiver: FpmReceiver, { a }: FpmTopology): Promise<void> {
+  if (receiver instanceof ModelReceiver) {
+    const { recorder } = receiver;
+    const count = recorder.connections.length;
+    recorder.dropConnections();
+    await until("zebra connects again", () => recorder.connections.length > count);
+    return;
+  }
+  const port = () => /:(\d+) +10\.9\.0\.2:2620/.exec(a.exec("ss", ["-Htn", "state", "established"]))?.[1];
+  const before = port();
+  a.exec("ss", ["-K", "dst", `${SERVER_ADDRESS}:${FPM_PORT}`]);
+  await until("zebra connects again", () => port() !== undefined && port() !== before);
+}
