@@ -118,6 +118,7 @@ listen = "0.0.0.0:2620"
 peers = ["10.9.0.1=frr", "2001:db8::1"]
 offload-replies = true
 accept-kernel = true
+metric = 0
 quiet-time = "2s"
 hold-time = "0s"
 table-map = ["10=100", "0=254"]
