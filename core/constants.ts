@@ -31,6 +31,8 @@ export const RT_TABLE_DEFAULT = 254;
 export const METRIC_DEFAULT = 20;
 /** What the kernel makes of metric 0 on an IPv6 route (`IP6_RT_PRIO_USER`, include/net/ip6_route.h). */
 export const METRIC_IPV6_ZERO = 1024;
+/** Nexthop groups from this number on stand for nexthops of FPM peers; clients may not define them. */
+export const FPM_GROUP_MIN = 0xf000_0000;
 export const RTPROT_DEFAULT = 210;
 
 export const SOCKET_PATH_DEFAULT = "/run/dplaned/dplaned.sock";

@@ -10,10 +10,11 @@ import { CONTEXT_BYTES } from "../core/constants.ts";
 import { ATTRS, ATTRS_NEXTHOP, ATTRS_NEXTHOP_ONLINK, type AttrsReader, NO_ATTRS } from "../core/context/attrs.ts";
 import type { Contexts } from "../core/context/contexts.ts";
 import { U8, U32 } from "../core/context/layout.ts";
-import { EncapType, Family, type Nexthop, RouteType } from "../core/model/route.ts";
+import { toEncap } from "../core/context/netlink_route.ts";
+import { EncapType, Family, RouteType } from "../core/model/route.ts";
 import { beginNest, endNest, putAttribute, putBytes, putU32 } from "../ffi/netlink/attribute.ts";
 import * as c from "../ffi/netlink/constants.ts";
-import { createEncap, type Encap, putEncap } from "../ffi/netlink/encap.ts";
+import { putEncap } from "../ffi/netlink/encap.ts";
 import { endMessage, putHeader } from "../ffi/netlink/message.ts";
 import { beginRouteNexthop, putRouteHeader, putVia } from "../ffi/netlink/route.ts";
 
@@ -252,18 +253,4 @@ function putTemplate(view: DataView, offset: number, { words }: Template): numbe
   if (offset === 0 || offset + words.byteLength > view.byteLength) return 0;
   for (let index = 0; index < words.length; index++) view.setUint32(offset + index * 4, words[index]!, true);
   return offset + words.byteLength;
-}
-
-/** What a nexthop wraps packets in, as netlink says it. */
-export function toEncap(nexthop: Nexthop): Encap {
-  const encap = createEncap();
-  if (nexthop.encap === EncapType.MPLS) {
-    encap.type = c.LWTUNNEL_ENCAP_MPLS;
-    encap.labels = nexthop.labels;
-  } else {
-    encap.type = c.LWTUNNEL_ENCAP_SEG6;
-    encap.seg6Mode = nexthop.seg6Mode;
-    encap.segments = nexthop.segments;
-  }
-  return encap;
 }

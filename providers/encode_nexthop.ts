@@ -2,11 +2,11 @@
  * From a nexthop object to the bytes of a nexthop message, as encode_context.ts does it for routes. There are few objects
  * and many routes on each, so nothing is remembered here. Runs on the thread of the provider that writes them.
  */
+import { toEncap } from "../core/context/netlink_route.ts";
 import { type NexthopObject, NexthopObjectKind, type NexthopObjectMember } from "../core/context/nexthop_object.ts";
 import { EncapType, Family, type Nexthop } from "../core/model/route.ts";
 import * as c from "../ffi/netlink/constants.ts";
 import { createNexthopMessage, encodeNexthop, type NexthopMessage } from "../ffi/netlink/nexthop.ts";
-import { toEncap } from "./encode_context.ts";
 
 /** Encodes RTM_NEWNEXTHOP at `offset`; returns its bytes, or 0 if it does not fit. `flags` are added to NLM_F_REQUEST. */
 export function encodeNexthopNew(

@@ -14,6 +14,7 @@ import {
   configSchema,
   type Endpoint,
   environmentName,
+  type FpmPeerConfig,
   knownKeys,
   type ParsedConfig,
   type ProviderPriority,
@@ -21,7 +22,7 @@ import {
 } from "./schema.ts";
 import { TomlPositions } from "./toml_positions.ts";
 
-export type { Endpoint, ProviderPriority } from "./schema.ts";
+export type { Endpoint, FpmPeerConfig, ProviderPriority } from "./schema.ts";
 
 export interface Config {
   /** The file it was read from; null where there is none and all values are defaults and overrides. */
@@ -45,9 +46,26 @@ export interface Config {
     /** 0 when audits are off. */
     auditIntervalMs: number;
   };
-  fpm: { listen: Endpoint | null };
+  fpm: FpmConfig;
   owners: OwnerConfig[];
   providers: ProviderConfig[];
+}
+
+export interface FpmConfig {
+  /** Null when it is off. */
+  listen: Endpoint | null;
+  /** Empty for whoever can reach the address. */
+  peers: FpmPeerConfig[];
+  offloadReplies: boolean;
+  acceptKernel: boolean;
+  metric: number;
+  quietTimeMs: number;
+  holdTimeMs: number;
+  /** The peer's tables that are others here. */
+  tables: ReadonlyMap<number, number>;
+  /** Names of our interfaces by the peer's numbers. */
+  links: ReadonlyMap<number, string>;
+  allowsSharedKernel: boolean;
 }
 
 export interface OwnerConfig {
@@ -135,7 +153,10 @@ export function loadConfig(source: ConfigSource = {}): ConfigResult {
       ...checked.error.issues.flatMap((issue) => describeIssue(issue, { path, raw, positions, overrides })),
     );
   } else {
-    problems.push(...findDuplicates(path, checked.data, file.text ?? ""));
+    problems.push(
+      ...findDuplicates(path, checked.data, file.text ?? ""),
+      ...findOpenFpm(path, checked.data, file.text ?? ""),
+    );
   }
   if (!checked.success || problems.length > 0) return { ok: false, problems: problems.sort(byPlace) };
   return { ok: true, config: toConfig(file.text === undefined ? null : path, checked.data) };
@@ -205,9 +226,11 @@ function readOverrides({ environment = {}, flags = {} }: ConfigSource): {
   return { overrides, problems };
 }
 
-/** A variable is text; where its key takes no such text, it is what stands in a file without quotes. */
+/** A variable is text, or a list of texts with commas; where its key takes no such text, it is what stands in a file without quotes. */
 function parseScalar(value: string, schema: z.ZodType): unknown {
   if (schema.safeParse(value).success) return value;
+  const words = value.split(",").map((word) => word.trim());
+  if (schema.safeParse(words).success) return words;
   if (value === "true" || value === "false") return value === "true";
   return /^-?\d+(?:\.\d+)?$/.test(value) ? Number(value) : value;
 }
@@ -287,6 +310,19 @@ function findDuplicates(origin: string, config: ParsedConfig, text: string): Con
   return problems;
 }
 
+/** Whoever reaches the FPM server may write routes: beyond the loopback it must be said who that may be. */
+function findOpenFpm(origin: string, { fpm }: ParsedConfig, text: string): ConfigProblem[] {
+  if (fpm.listen === null || fpm.peers.length > 0 || isLoopback(fpm.listen.host)) return [];
+  const message =
+    `whoever can reach ${fpm.listen.host} could write routes; name those who may, ` +
+    'such as peers = ["10.0.0.1=frr"], or listen on 127.0.0.1';
+  return [{ origin, ...new TomlPositions(text).find(["fpm", "listen"]), key: "[fpm] listen", message }];
+}
+
+function isLoopback(host: string): boolean {
+  return host.startsWith("127.") || host === "::1";
+}
+
 function valueAt(table: unknown, path: readonly (string | number)[]): unknown {
   return path.reduce<unknown>(
     (value, part) => (typeof value === "object" && value !== null ? (value as RawTable)[part] : undefined),
@@ -327,7 +363,18 @@ function toConfig(path: string | null, { daemon, dataplane, kernel, fpm, owner, 
       staleTimeMs: kernel["stale-time"],
       auditIntervalMs: kernel["audit-interval"],
     },
-    fpm: { listen: fpm.listen },
+    fpm: {
+      listen: fpm.listen,
+      peers: fpm.peers,
+      offloadReplies: fpm["offload-replies"],
+      acceptKernel: fpm["accept-kernel"],
+      metric: fpm.metric,
+      quietTimeMs: fpm["quiet-time"],
+      holdTimeMs: fpm["hold-time"],
+      tables: new Map(fpm["table-map"]),
+      links: new Map(fpm["link-map"]),
+      allowsSharedKernel: fpm["shared-kernel"] === "allow",
+    },
     owners: owner.map((each) => ({
       name: each.name,
       distance: each.distance,

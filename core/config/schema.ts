@@ -58,8 +58,8 @@ function text(pattern: RegExp, expected: string, type: string) {
   return z.string({ error }).regex(pattern, { error }).meta({ type });
 }
 
-const name = () =>
-  text(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/, "a name of letters, digits, '.', '_' and '-', 64 at most", "name");
+const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;
+const name = () => text(NAME, "a name of letters, digits, '.', '_' and '-', 64 at most", "name");
 /** The daemon's working directory is `/`, so a relative path would mean something else than its author thinks. */
 const path = () => text(/^\/[^\0]*[^/\0]$/, "an absolute path", "path");
 
@@ -175,11 +175,90 @@ const kernelSchema = z.strictObject({
     .describe("How often the kernel's tables are compared with what they should hold. `0s`: never."),
 });
 
+/** A list of texts, each of which `read` understands; undefined means that it does not. */
+function list<T>(read: (text: string) => T | undefined, expected: string) {
+  const error = `expected a list of ${expected}`;
+  return z
+    .array(z.string({ error }), { error })
+    .transform((texts, context) => {
+      const values = texts.map(read);
+      const wrong = values.findIndex((value) => value === undefined);
+      if (wrong === -1) return values as T[];
+      context.addIssue({ code: "custom", message: `${error}, which ${JSON.stringify(texts[wrong])} is not` });
+      return z.NEVER;
+    })
+    .meta({ type: "list of text" })
+    .prefault([]);
+}
+
+/** Who may send routes over FPM. */
+export interface FpmPeerConfig {
+  address: string;
+  /** Null for `fpm-ADDRESS`. */
+  owner: string | null;
+}
+
+function parsePeer(text: string): FpmPeerConfig | undefined {
+  const [address = "", owner = null, ...rest] = text.split("=");
+  const isName = owner === null || NAME.test(owner);
+  return isIP(address) !== 0 && isName && rest.length === 0 ? { address, owner } : undefined;
+}
+
+function parseTablePair(text: string): [peers: number, ours: number] | undefined {
+  const [, peers, ours] = /^(\d{1,10})=(\d{1,10})$/.exec(text) ?? [];
+  const pair: [number, number] = [Number(peers), Number(ours)];
+  return pair[0] >= 0 && pair[0] <= U32_MAX && pair[1] >= 1 && pair[1] <= U32_MAX ? pair : undefined;
+}
+
+function parseLinkPair(text: string): [ifindex: number, name: string] | undefined {
+  const [, ifindex, link] = /^([1-9]\d{0,8})=([^/\s=]{1,15})$/.exec(text) ?? [];
+  return link === undefined ? undefined : [Number(ifindex), link];
+}
+
 const fpmSchema = z.strictObject({
   listen: listen()
     .prefault("off")
     .describe(
       "TCP address of the FPM server, usually `127.0.0.1:2620`: routing daemons such as FRR send their routes there.",
+    ),
+  peers: list(
+    parsePeer,
+    'peers such as "10.0.0.1" or "10.0.0.1=frr", an address with the owner of its routes',
+  ).describe(
+    "Who may connect, and the owner of its routes (`fpm-ADDRESS` where none is named). Empty: whoever can reach the address, which then has to be one of the loopback.",
+  ),
+  "offload-replies": boolean()
+    .default(false)
+    .describe(
+      "Whether each result goes back to the peer as a route with the flag OFFLOAD or OFFLOAD_FAILED, for which FRR's `bgp suppress-fib-pending` waits.",
+    ),
+  "accept-kernel": boolean()
+    .default(false)
+    .describe("Whether routes are taken that the peer has from its own kernel (protocol 2), such as connected ones."),
+  metric: integer(0, U32_MAX)
+    .default(METRIC_DEFAULT)
+    .describe("Metric of all routes that come over FPM. The peer's own is not the kernel's, and part of no route's name."),
+  "quiet-time": duration()
+    .prefault("5s")
+    .describe(
+      "FPM has no mark where a replay ends: after so much silence what the peer had sent before, and not again, is removed.",
+    ),
+  "hold-time": duration()
+    .prefault("120s")
+    .describe(
+      "How long the routes of a peer that is gone are kept, and after the restart of a peer those that it has not sent again.",
+    ),
+  "table-map": list(parseTablePair, 'pairs of table numbers such as "10=100", the peer\'s and ours').describe(
+    "Tables of the peer that are others here. All the rest have the same number.",
+  ),
+  "link-map": list(
+    parseLinkPair,
+    'pairs such as "2=v0", the number of an interface of the peer and the name of ours',
+  ).describe("Interfaces of the peer, which FPM names by number, where ours have other numbers."),
+  "shared-kernel": choice(["refuse", "allow"])
+    .default("refuse")
+    .describe(
+      "What to do with routes of a peer that programs the same kernel as dplaned, where they would land in the same table: FRR would take ours for somebody else's, withdraw its own, and so on for ever.",
     ),
 });
 

@@ -8,10 +8,8 @@ import type { Config, ConfigProblem } from "./config.ts";
 /** One problem for each such setting. */
 export function findUnsupported(config: Config): ConfigProblem[] {
   const origin = config.path ?? "configuration";
-  const { fpm, providers } = config;
   const found: string[] = [];
-  if (fpm.listen !== null) found.push("[fpm] listen");
-  for (const { kind } of providers) {
+  for (const { kind } of config.providers) {
     if (kind === "fpm" || kind === "plugin") found.push(`[[provider]] kind = "${kind}"`);
   }
   return found.map((key) => ({ origin, key, message: `dplaned ${VERSION} does not have this yet; remove it` }));

@@ -3,7 +3,7 @@
  * any thread.
  */
 import * as c from "../../ffi/netlink/constants.ts";
-import type { Encap } from "../../ffi/netlink/encap.ts";
+import { createEncap, type Encap } from "../../ffi/netlink/encap.ts";
 import type { RouteMessage, RouteNexthop } from "../../ffi/netlink/route.ts";
 import { METRIC_IPV6_ZERO } from "../constants.ts";
 import {
@@ -87,4 +87,18 @@ export function readTunnel(encap: Encap, nexthop: Nexthop): boolean {
   nexthop.seg6Mode = encap.seg6Mode;
   nexthop.segments = encap.segments;
   return true;
+}
+
+/** What a nexthop wraps packets in, as netlink says it. */
+export function toEncap(nexthop: Nexthop): Encap {
+  const encap = createEncap();
+  if (nexthop.encap === EncapType.MPLS) {
+    encap.type = c.LWTUNNEL_ENCAP_MPLS;
+    encap.labels = nexthop.labels;
+  } else {
+    encap.type = c.LWTUNNEL_ENCAP_SEG6;
+    encap.seg6Mode = nexthop.seg6Mode;
+    encap.segments = nexthop.segments;
+  }
+  return encap;
 }

@@ -4,6 +4,7 @@
  * Start: configuration, log, API sockets (so that probes are answered), dataplane and monitor threads, what the kernel
  * already holds, ready. Stop: no new updates, those under way are finished within a deadline, threads, sockets.
  */
+import { networkInterfaces } from "node:os";
 import process from "node:process";
 import { now } from "../clock.ts";
 import {
@@ -26,6 +27,8 @@ import { createApi } from "../northbound/api.ts";
 import { describeDrift } from "../northbound/audit_api.ts";
 import type { RunCommand } from "../northbound/cli/grammar.ts";
 import { EventBus } from "../northbound/events.ts";
+import { FpmServer } from "../northbound/fpm/fpm_server.ts";
+import { Pacer } from "../northbound/pacer.ts";
 import { formatAddress, type NorthboundServer, startServer } from "../northbound/server.ts";
 import { readinessReasons } from "../northbound/status.ts";
 import { Drift } from "../rib/drift.ts";
@@ -110,6 +113,7 @@ class Daemon {
   readonly #dataplane: Dataplane;
   readonly #rib: Rib;
   readonly #drift = new Drift();
+  readonly #pacer = new Pacer();
   readonly #retrier: Retrier;
   readonly #watch: KernelWatch;
   readonly #journal: Journal;
@@ -118,6 +122,7 @@ class Daemon {
   #pending = ["the kernel's links and routes are being read"];
   #stop = Promise.withResolvers<number>();
   #server: NorthboundServer | null = null;
+  #fpm: FpmServer | null = null;
 
   constructor({ config, owners }: Settings, environment: DaemonEnvironment, rootLog: RootLog) {
     this.#config = config;
@@ -205,6 +210,8 @@ class Daemon {
         distance: OWNER_DISTANCE_DEFAULT,
       },
       tableNumber: (name) => tableNames.get(name) ?? 0,
+      pacer: this.#pacer,
+      fpm: () => ({ server: this.#fpm?.describe() ?? null }),
       collectGarbage: this.#collectGarbage,
     });
     this.#server = await startServer({
@@ -239,6 +246,7 @@ class Daemon {
       );
     }
     this.#watch.run();
+    await this.#startFpm();
     const { http, socketPath } = this.#server!;
     this.#log.info("Ready", {
       version: VERSION,
@@ -253,6 +261,31 @@ class Daemon {
     this.#manager.ready(`programming routes; ${routes} adopted`);
     this.#manager.startWatchdog(() => this.#dataplane.isAlive() && this.#watch.worker().alive);
     this.#publishHealth();
+  }
+
+  /** Only now: a peer that must wait for the kernel to be read would break the connection off. */
+  async #startFpm(): Promise<void> {
+    const { listen, peers, offloadReplies, ...fpm } = this.#config.fpm;
+    if (listen === null) return;
+    // One that connects from an address of this machine lives in our own network namespace.
+    const isShared = this.#config.kernel.netns === null && !fpm.allowsSharedKernel;
+    const server = new FpmServer({
+      rib: this.#rib,
+      dataplane: this.#dataplane,
+      groups: this.#groups,
+      pacer: this.#pacer,
+      log: this.#rootLog.category("fpm"),
+      listen,
+      peers,
+      offloadReplies,
+      quietTimeMs: fpm.quietTimeMs,
+      holdTimeMs: fpm.holdTimeMs,
+      mapping: { ...fpm, deviceIndex: (name) => this.#links.indexOf(name) },
+      sharesKernel: (address) => isShared && isLocalAddress(address),
+      linkName: (ifindex) => this.#links.nameOf(ifindex),
+    });
+    await server.start();
+    this.#fpm = server;
   }
 
   #readiness(): string[] {
@@ -298,6 +331,7 @@ class Daemon {
 
   async #end(): Promise<void> {
     this.#shutdown.abort();
+    await this.#fpm?.close();
     if (this.#config.daemon.withdrawOnExit && this.#pending.length === 0) {
       await withdrawAll(this.#rib, this.#dataplane, FINISH_DEADLINE_MS);
       await this.#groups.withdraw();
@@ -316,6 +350,11 @@ class Daemon {
       slots: poolSize,
     });
   }
+}
+
+function isLocalAddress(address: string): boolean {
+  if (address.startsWith("127.")) return true;
+  return Object.values(networkInterfaces()).some((addresses) => addresses?.some((each) => each.address === address));
 }
 
 /** The providers that the configuration asks for, and the kernel provider if it does not mention one. */

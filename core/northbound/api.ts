@@ -15,7 +15,7 @@ import type { Journal } from "../rib/journal.ts";
 import { lookUpRoute } from "../rib/lookup.ts";
 import type { NexthopGroups } from "../rib/nexthop_groups.ts";
 import { NO_ROUTE } from "../rib/route_store.ts";
-import { type ResultStatus, UPDATE_CONTENT_TYPES, type WorkerHealthJson } from "./api_types.ts";
+import { type FpmJson, type ResultStatus, UPDATE_CONTENT_TYPES, type WorkerHealthJson } from "./api_types.ts";
 import { type AuditParts, describeAudits } from "./audit_api.ts";
 import { NorthboundCounters } from "./counters.ts";
 import { type Endpoints, type Environment, type Handler, json, METHODS, readContentType } from "./endpoint.ts";
@@ -62,13 +62,17 @@ export interface ApiParts extends AuditParts {
   defaults?: UpdateDefaults;
   /** Number of a table that /etc/iproute2/rt_tables names; 0 where it does not. */
   tableNumber?: (name: string) => number;
+  /** Shares the thread with others than the API's streams, too. */
+  pacer?: Pacer;
+  /** What `GET /v1/fpm` says; by default that there is none. */
+  fpm?: () => FpmJson;
   /** Has the thread's garbage collected soon; see ffi/runtime/runtime.ts. */
   collectGarbage?: () => void;
 }
 
 export function createApi(parts: ApiParts): Hono<Environment> {
   const counters = new NorthboundCounters();
-  const pacer = new Pacer();
+  const { pacer = new Pacer() } = parts;
   const outcomes = new OutcomeReader(parts.rib, parts.dataplane, parts.links);
   const streams = createStreamParts(parts, counters, pacer, outcomes);
   connectResultEvents(parts.events, parts.rib, outcomes);
@@ -124,6 +128,7 @@ function mount(app: Hono<Environment>, path: string, methods: Endpoints[string])
 
 /** A number that no owner has; 0 stands for nobody. */
 const NO_OWNER = -1;
+const NO_FPM: FpmJson = { server: null };
 
 function createResolver({ links, tableNumber }: ApiParts): NameResolver {
   return {
@@ -259,7 +264,8 @@ function readTable(text: string, links: LinkTable): number {
   );
 }
 
-function statusEndpoints({ rib, dataplane, version, startedAt, workers, readiness }: ApiParts): Endpoints {
+function statusEndpoints(parts: ApiParts): Endpoints {
+  const { rib, dataplane, version, startedAt, workers, readiness, fpm = () => NO_FPM } = parts;
   const withoutParameters = (answer: () => Response): { GET: Handler } => ({
     GET: (context) => {
       readQuery(context.req.url, parameters.NO_PARAMETERS);
@@ -268,6 +274,7 @@ function statusEndpoints({ rib, dataplane, version, startedAt, workers, readines
   });
   return {
     "/v1/dplane": withoutParameters(() => json(describeDplane(dataplane, rib))),
+    "/v1/fpm": withoutParameters(() => json(fpm())),
     "/v1/providers": withoutParameters(() => json({ providers: describeProviders(dataplane) })),
     // Probes add parameters of their own at times; they are not refused for it.
     "/healthz": {
@@ -304,7 +311,7 @@ function auditEndpoint(parts: ApiParts): { GET: Handler; POST: Handler } {
 
 function serveMetrics(parts: ApiParts, counters: NorthboundCounters): Handler {
   const isReady = () => readinessReasons(parts.dataplane, parts.readiness()).length === 0;
-  const registry = createMetrics({ ...parts, counters, isReady });
+  const registry = createMetrics({ ...parts, counters, isReady, fpm: () => parts.fpm?.().server ?? null });
   return async () => new Response(await registry.metrics(), { headers: { "content-type": registry.contentType } });
 }
 

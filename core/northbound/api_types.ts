@@ -2,6 +2,8 @@
  * The JSON that the HTTP API and its clients (the command line, the dashboard, tests) exchange. Types only, so that both
  * ends compile against the same contract; DESIGN section 1 fixes the names. Any thread.
  */
+import type { FpmCounter } from "./fpm/fpm_counters.ts";
+import type { IgnoredReason } from "./fpm/fpm_route.ts";
 
 /** What became of one update; the wire's spelling. */
 export type ResultStatus = "fib_programmed" | "fib_failed" | "rib_programmed" | "skipped" | "superseded" | "rejected";
@@ -523,4 +525,39 @@ export interface EventsJson {
   drift: DriftEventJson;
   health: HealthEventJson;
   lost: LostEventJson;
+}
+
+/** One peer of the FPM server, over all of its connections. */
+export interface FpmPeerJson extends Record<FpmCounter, number> {
+  address: string;
+  owner: string;
+  /** `replaying`: connected, not all may have been told yet; `settled`; `down`: gone, its routes are kept; `gone`: they are not. */
+  state: "replaying" | "settled" | "down" | "gone";
+  /** When it came to this state, in milliseconds since the Unix epoch. */
+  since: number;
+  /** Routes of the owner. */
+  held: number;
+  /** Nexthops and groups that the peer has told of. */
+  nexthopObjects: number;
+  /** Of these the ones that routes are on and that are not explained yet. */
+  parkedNexthops: number;
+  /** Groups of ours that stand for them. */
+  nexthopGroups: number;
+  /** Messages that are left alone, by reason. */
+  ignored: Record<IgnoredReason, number>;
+  /** What could not be read last. */
+  lastError?: string;
+}
+
+export interface FpmServerJson {
+  listen: string;
+  /** Connections of those who may not. */
+  refused: number;
+  peers: FpmPeerJson[];
+}
+
+/** `GET /v1/fpm`. */
+export interface FpmJson {
+  /** Null when `[fpm] listen` is off. */
+  server: FpmServerJson | null;
 }

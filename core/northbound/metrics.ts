@@ -11,9 +11,11 @@ import type { Dataplane } from "../dataplane/dataplane.ts";
 import type { ProviderSnapshot } from "../dataplane/registry.ts";
 import { LATENCY_BOUNDS_MS, LATENCY_STAGES, type LatencyHistogram, type LatencyStage } from "../rib/latency.ts";
 import type { NexthopGroups } from "../rib/nexthop_groups.ts";
+import type { FpmPeerJson, FpmServerJson } from "./api_types.ts";
 import type { AuditParts } from "./audit_api.ts";
 import type { NorthboundCounters } from "./counters.ts";
 import { EVENT_NAMES, type EventBus } from "./events.ts";
+import { FPM_COUNTERS, type FpmCounter } from "./fpm/fpm_counters.ts";
 
 export interface MetricsParts extends AuditParts {
   groups: NexthopGroups;
@@ -24,6 +26,8 @@ export interface MetricsParts extends AuditParts {
   /** When the process started, on the clock of core/clock.ts. */
   startedAt: number;
   isReady: () => boolean;
+  /** The FPM server; null where there is none. */
+  fpm?: () => FpmServerJson | null;
   /** Ends the measurement of the event loop. */
   shutdown: AbortSignal;
 }
@@ -51,6 +55,7 @@ export function createMetrics(parts: MetricsParts): Registry {
     ...ribSources(parts),
     ...kernelSources(parts),
     ...northboundSources(parts),
+    ...fpmSources(parts),
   ];
   for (const { name, help, type, read } of sources) {
     const get = async () => ({ name, help, type, aggregator: "sum", values: read().map(completeSample) });
@@ -277,6 +282,50 @@ function histogramSamples(stage: LatencyStage, { buckets, sumMs, count }: Latenc
   samples.push({ metricName: `${name}_sum`, labels: { stage }, value: sumMs / 1000 });
   samples.push({ metricName: `${name}_count`, labels: { stage }, value: count });
   return samples;
+}
+
+/** What the FPM server counts, by peer. */
+function fpmSources({ fpm = () => null }: MetricsParts): Source[] {
+  const peers = (read: (peer: FpmPeerJson) => number) => (): Sample[] =>
+    (fpm()?.peers ?? []).map((peer) => ({ labels: { peer: peer.address, owner: peer.owner }, value: read(peer) }));
+  return [
+    {
+      name: "dplaned_fpm_peer_up",
+      help: "Whether an FPM peer is connected.",
+      type: "gauge",
+      read: peers(({ state }) => Number(state === "replaying" || state === "settled")),
+    },
+    {
+      name: "dplaned_fpm_peer_settled",
+      help: "Whether an FPM peer is connected and its replay is over.",
+      type: "gauge",
+      read: peers(({ state }) => Number(state === "settled")),
+    },
+    {
+      name: "dplaned_fpm_parked_nexthops",
+      help: "Nexthops that routes of an FPM peer are on and that it has not explained yet.",
+      type: "gauge",
+      read: peers(({ parkedNexthops }) => parkedNexthops),
+    },
+    ...Object.entries(FPM_COUNTERS).map(([counterName, help]): Source => {
+      const name = `dplaned_fpm_${counterName.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)}_total`;
+      return {
+        name,
+        help: `FPM peer: ${help}`,
+        type: "counter",
+        read: peers((peer) => peer[counterName as FpmCounter]),
+      };
+    }),
+    {
+      name: "dplaned_fpm_ignored_total",
+      help: "Messages of an FPM peer that are left alone, by reason.",
+      type: "counter",
+      read: () =>
+        (fpm()?.peers ?? []).flatMap(({ address: peer, owner, ignored }) =>
+          Object.entries(ignored).map(([reason, value]) => ({ labels: { peer, owner, reason }, value })),
+        ),
+    },
+  ];
 }
 
 function northboundSources({ counters, events }: MetricsParts): Source[] {

@@ -1,6 +1,6 @@
 /** The calls about shared nexthop groups. Main thread. */
 import type { Context } from "hono";
-import { LINE_BYTES_MAX } from "../constants.ts";
+import { FPM_GROUP_MIN, LINE_BYTES_MAX } from "../constants.ts";
 import type { Dataplane } from "../dataplane/dataplane.ts";
 import type { LinkTable } from "../model/link_table.ts";
 import type { NexthopGroup } from "../rib/nexthop_group.ts";
@@ -45,7 +45,7 @@ export function nexthopGroupEndpoints(parts: NexthopGroupParts): Record<string, 
   };
   const put: Handler = async (context) => {
     readQuery(context.req.url, NO_PARAMETERS);
-    const number = readNumber(context);
+    const number = readOwnNumber(context);
     const definition = parseNexthopGroup(await readJson(context.req.raw), parts.resolver);
     if ("code" in definition) {
       const { field, message, hint, code } = definition;
@@ -57,7 +57,7 @@ export function nexthopGroupEndpoints(parts: NexthopGroupParts): Record<string, 
   };
   const remove: Handler = async (context) => {
     readQuery(context.req.url, NO_PARAMETERS);
-    const number = readNumber(context);
+    const number = readOwnNumber(context);
     if (groups.get(number) === undefined) throw unknownGroup(number);
     const { count, example } = await groups.delete(number);
     if (count > 0) {
@@ -80,6 +80,17 @@ function readNumber(context: Context): number {
     400,
     `${JSON.stringify(text)} is no number of a nexthop group`,
     `it is a number from 1 to ${U32_MAX}`,
+  );
+}
+
+/** The number of a group that a client may define. */
+function readOwnNumber(context: Context): number {
+  const number = readNumber(context);
+  if (number < FPM_GROUP_MIN) return number;
+  throw new Problem(
+    409,
+    `Nexthop groups from ${FPM_GROUP_MIN} on stand for nexthops of FPM peers`,
+    "choose a lower number",
   );
 }
 

@@ -285,6 +285,12 @@ export function createOpenapiDocument(version: string): OpenapiDocument {
           400: badQuery,
         }),
       },
+      "/v1/fpm": {
+        get: get("showFpm", "The FPM server and its peers", none, {
+          200: jsonAnswer("Peers, with their counters since the daemon's start.", "Fpm"),
+          400: badQuery,
+        }),
+      },
       "/v1/audit": {
         get: get("showAudits", "What audits have found, and what is being repaired", none, {
           200: jsonAnswer("Counts.", "AuditStatus"),

@@ -2,6 +2,8 @@
 import { MPLS_LABEL_VALUE_MAX, MPLS_LABELS_MAX, NEXTHOPS_MAX, SEG6_SEGMENTS_MAX, WEIGHT_MAX } from "../constants.ts";
 import { ROUTE_TYPE_NAMES, SEG6_MODE_NAMES } from "../model/route.ts";
 import type { HistoryEvent } from "./api_types.ts";
+import { FPM_COUNTERS } from "./fpm/fpm_counters.ts";
+import { IGNORED_REASONS } from "./fpm/fpm_route.ts";
 import { BUCKETS_MAX, GROUP_TIMER_MAX, IDLE_TIMER_DEFAULT } from "./nexthop_group_json.ts";
 import { RESULT_STATUS_NAMES } from "./result_json.ts";
 import { UPDATE_ERRORS } from "./update_error.ts";
@@ -125,6 +127,26 @@ const nexthop: Schema = object(
     }),
   },
   ["via", "dev", "weight", "onlink", "labels", "seg6"],
+);
+
+const fpmPeer: Schema = object(
+  {
+    address: string("Address that it connects from."),
+    owner: string("Owner of its routes."),
+    state: words(
+      ["replaying", "settled", "down", "gone"],
+      "Connected, and not all of its routes may have been told yet; connected; not connected, its routes are kept; nor are they.",
+    ),
+    since: { ...time, description: "When it came to this state, in milliseconds since 1970." },
+    held: count("Routes that its owner wants."),
+    nexthopObjects: count("Nexthops and groups that it has told of on this connection."),
+    parkedNexthops: count("Of these the ones that routes are on and that are not explained yet."),
+    nexthopGroups: count("Nexthop groups that stand for them."),
+    ...Object.fromEntries(Object.entries(FPM_COUNTERS).map(([name, meaning]) => [name, count(meaning)])),
+    ignored: object(Object.fromEntries(IGNORED_REASONS.map((reason) => [reason, count("Messages left alone.")]))),
+    lastError: string("What could not be read last."),
+  },
+  ["lastError"],
 );
 
 const errorCodes = Object.entries(UPDATE_ERRORS).map(([code, meaning]) => `${code}: ${meaning}`);
@@ -384,6 +406,19 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
   PlanSummary: planSummary,
   PlanSummaryLine: object({ summary: reference("PlanSummary") }),
   Owner: owner,
+  Fpm: object({
+    server: {
+      anyOf: [
+        { type: ["null"] },
+        object({
+          listen: string("Address and port."),
+          refused: count("Connections of those who are not among the peers."),
+          peers: { type: "array", items: reference("FpmPeer") },
+        }),
+      ],
+    },
+  }),
+  FpmPeer: fpmPeer,
   Owners: object({ owners: { type: "array", items: reference("Owner") } }),
   Route: object({ ...updateFields, owner: string("Owner."), adopted, ...outcomeFields, since: time }, [
     "adopted",

@@ -130,6 +130,22 @@ export class GroupRoutes {
     return users;
   }
 
+  /** Those of these groups, by the clients' numbers, that owners want routes by. */
+  async inUse(numbers: ReadonlySet<number>): Promise<Set<number>> {
+    const { claims, attrs } = this.#rib;
+    const found = new Set<number>();
+    const note = (wanted: number): void => {
+      const number = wanted === NO_ATTRS ? 0 : attrs.reader.nexthopGroup(wanted);
+      if (numbers.has(number)) found.add(number);
+    };
+    await this.#forEach((family, store, route) => {
+      if (claims.contested > 0 && claims.isContested(family, route)) {
+        for (const claim of claims.list(family, store, route)) note(claim.attrs);
+      } else if (store.owner(route) !== NOBODY) note(store.desired(route));
+    });
+    return found;
+  }
+
   /** Those of these numbers in the kernel that routes are programmed with. */
   async programmedWith(ids: ReadonlySet<number>): Promise<Set<number>> {
     const found = new Set<number>();

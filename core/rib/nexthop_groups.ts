@@ -149,6 +149,29 @@ export class NexthopGroups implements GroupResolver {
     return users;
   }
 
+  /** Deletes those of these groups that no route uses, after one look at all routes. Returns those that stay. */
+  async deleteUnused(numbers: ReadonlySet<number>): Promise<Set<number>> {
+    const used = await this.routes.inUse(numbers);
+    const gone = new Map<number, Group>();
+    for (const number of numbers) {
+      const group = used.has(number) ? undefined : this.#groups.get(number);
+      if (group === undefined) continue;
+      gone.set(number, group);
+      this.#groups.delete(number);
+    }
+    // A route may have come while others were looked at.
+    const late = gone.size === 0 ? used : await this.routes.inUse(new Set(gone.keys()));
+    for (const [number, group] of gone) {
+      if (late.has(number) && !this.#groups.has(number)) {
+        this.#groups.set(number, group);
+        this.routes.move(number);
+        used.add(number);
+      }
+      this.#mark(group);
+    }
+    return used;
+  }
+
   /** Resolves when nothing is to be written now. */
   idle(): Promise<void> {
     if (!this.#isPumping) return Promise.resolve();

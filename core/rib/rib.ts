@@ -92,6 +92,18 @@ export class Rib extends RouteTable {
    * before this returns, unless an error is returned: then nothing has happened.
    */
   admit(update: RouteUpdate, owner: Owner, session: number, line: number): AdmissionError | null {
+    return this.#enter(update, owner, session, line);
+  }
+
+  /**
+   * As {@linkcode admit}, for whoever cannot wait for room: the owner wants it from now on, and it is written when there
+   * is room. There is no result, and what comes for the same route until then takes its place.
+   */
+  want(update: RouteUpdate, owner: Owner): AdmissionError | null {
+    return this.#enter(update, owner, NO_SESSION, 0);
+  }
+
+  #enter(update: RouteUpdate, owner: Owner, session: number, line: number): AdmissionError | null {
     const install = update.op === UpdateOp.INSTALL;
     const { family, table, metric, source, sourceLength } = update;
     if (!owner.mayWrite(table)) return AdmissionError.TABLE_NOT_ALLOWED;
@@ -125,7 +137,12 @@ export class Rib extends RouteTable {
     }
     if (!known) route = this.insert(keyClass, store, prefix, prefixLength);
     owner.newer?.add(family, route);
-    this.admitAt(family, route, owner, attrs, session, line, known);
+    if (session !== NO_SESSION) this.admitAt(family, route, owner, attrs, session, line, known);
+    else {
+      if (this.touched.size > 0) this.#touch(family, route);
+      this.#claim(family, store, route, owner.id, attrs);
+      this.reconciler.add(routeKey(family, route));
+    }
     return null;
   }
 
@@ -552,6 +569,9 @@ export class Rib extends RouteTable {
     latencies.result.observe(time - done);
   }
 }
+
+/** Stands for the session of an update whose result nobody waits for. */
+const NO_SESSION = 0;
 
 /** Pause before a route is written again of which it is not known what became of it. */
 const DOUBT_DELAY_MS = 1000;

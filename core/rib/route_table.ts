@@ -71,6 +71,12 @@ export class RouteTable {
     return route === NO_ROUTE ? this.insert(keyClass, store, prefix, prefixLength) : route;
   }
 
+  /** The route that an update names; NO_ROUTE if there is none. */
+  findRoute({ family, prefix, prefixLength, table, metric, source, sourceLength }: RouteUpdate): number {
+    const keyClass = this.classes.find(family, table, metric, source, sourceLength);
+    return keyClass === undefined ? NO_ROUTE : this.store(family).find(prefix, prefixLength, keyClass.id);
+  }
+
   /** The route that a record of core/context/route_record.ts at `offset` names; NO_ROUTE if there is none. */
   findRecord(bytes: Uint8Array, view: DataView, offset: number): number {
     this.#readRecordKey(bytes, offset);

@@ -12,11 +12,12 @@
 import { NO_ATTRS } from "../context/attrs.ts";
 import { Family, type RouteUpdate, UpdateOp } from "../model/route.ts";
 import { AdmissionError } from "./admission.ts";
+import { isAdoptable, isAsWanted } from "./as_wanted.ts";
 import { keyFamily, keyRoute, routeKey } from "./claims.ts";
 import { NOBODY, type Owner } from "./owners.ts";
 import type { Rib } from "./rib.ts";
 import { RouteSet } from "./route_set.ts";
-import { NO_ROUTE, RouteState, type RouteStore } from "./route_store.ts";
+import { NO_ROUTE } from "./route_store.ts";
 import { WordList } from "./word_list.ts";
 
 /** Why a route cannot be on the list. */
@@ -121,7 +122,7 @@ export class RouteSync {
     else if (!this.#listed.add(family, route)) error = StagingError.DUPLICATE_ROUTE;
     else if (prefixLimit !== 0 && this.#listed.size > prefixLimit) error = StagingError.PREFIX_LIMIT;
     const store = this.#rib.store(family);
-    if (error === null && (this.#options.keepsAll || !this.#isAsWanted(family, store, route, attrs))) {
+    if (error === null && (this.#options.keepsAll || !isAsWanted(this.#rib, this.owner, family, store, route, attrs))) {
       this.#entries.push(routeKey(family, route));
       this.#entries.push(attrs);
       this.#entries.push(line);
@@ -161,8 +162,8 @@ export class RouteSync {
     const rib = this.#rib;
     const store = rib.store(family);
     if (this.#newer.has(family, route)) return SyncStep.SUPERSEDED;
-    if (this.#isAsWanted(family, store, route, attrs)) return SyncStep.UNCHANGED;
-    if (this.#isAdoptable(store, route, attrs)) {
+    if (isAsWanted(rib, owner, family, store, route, attrs)) return SyncStep.UNCHANGED;
+    if (isAdoptable(rib, store, route, attrs)) {
       rib.claimAdopted(family, route, owner, attrs);
       return SyncStep.UNCHANGED;
     }
@@ -221,25 +222,6 @@ export class RouteSync {
     }
     yield* releaseRecords(this.#rib, this.#listed);
     yield* releaseRecords(this.#rib, this.#newer);
-  }
-
-  /** The owner wants it like this, and the kernel has confirmed that it is so, or holds a better route of another. */
-  #isAsWanted(family: Family, store: RouteStore, route: number, attrs: number): boolean {
-    const rib = this.#rib;
-    if (rib.claims.wantedBy(family, store, route, this.owner.id) !== attrs) return false;
-    if (store.owner(route) !== this.owner.id) return rib.claims.failureOf(family, route, this.owner.id) === 0;
-    return this.#isConfirmed(store, route, attrs);
-  }
-
-  /** It is in the kernel from an earlier life of the daemon, just as the owner wants it. */
-  #isAdoptable(store: RouteStore, route: number, attrs: number): boolean {
-    const isNobodys = store.owner(route) === NOBODY && store.desired(route) !== NO_ATTRS;
-    return isNobodys && this.#isConfirmed(store, route, attrs);
-  }
-
-  #isConfirmed(store: RouteStore, route: number, attrs: number): boolean {
-    if (store.state(route) !== RouteState.PROGRAMMED || store.isInFlight(route)) return false;
-    return this.#rib.compare.isSame(this.#rib.resolve(store, route, attrs), store.programmed(route));
   }
 
   #isOwn(table: number): boolean {

@@ -9,6 +9,7 @@ import {
   type AuditJson,
   type AuditStatusJson,
   type DplaneJson,
+  type FpmJson,
   type HealthJson,
   type LookupJson,
   type NexthopGroupJson,
@@ -38,6 +39,7 @@ import {
   formatResult,
   formatRoute,
 } from "./format.ts";
+import { formatFpm } from "./fpm_format.ts";
 import { type ClientCommand, EXIT_FAILED, EXIT_NO_DAEMON, EXIT_USAGE } from "./grammar.ts";
 import type { CliIo } from "./io.ts";
 import { loadRoutes } from "./load.ts";
@@ -113,6 +115,8 @@ async function dispatch(command: ClientCommand, io: CliIo): Promise<number> {
       return flushRoutes({ ...command, owner: toFlushedOwner(command.words, command.owner) }, client, io);
     case "show-owners":
       return show(await client.getJson<OwnersJson>("/v1/owners"), formatOwners, json, io);
+    case "show-fpm":
+      return show(await client.getJson<FpmJson>("/v1/fpm"), formatFpm, json, io);
     case "show-dplane":
       return show(await client.getJson<DplaneJson>("/v1/dplane"), formatDplane, json, io);
     case "show-providers":

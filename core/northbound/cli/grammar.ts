@@ -278,6 +278,7 @@ const show = command(
   or(
     showCommand("dplane", "show-dplane", "Counters of the dataplane."),
     showCommand("providers", "show-providers", "Counters of each provider."),
+    showCommand("fpm", "show-fpm", "Peers that send their routes over FPM."),
     showCommand("owners", "show-owners", "Who owns routes, on which terms, and how many."),
     showCommand("health", "show-health", "Whether the daemon works and is ready; fails if not."),
     { errors: { noMatch: say("Show what? Expected dplane, providers, owners or health.") } },
@@ -375,7 +376,7 @@ function isCommandWord(word: string): boolean {
 }
 
 const COMMAND_WORDS = new Set(
-  "add audit check-config del delete dplane flush get health install list load lookup ls monitor nexthop-group owners providers replace route run set show sync version".split(
+  "add audit check-config del delete dplane flush fpm get health install list load lookup ls monitor nexthop-group owners providers replace route run set show sync version".split(
     " ",
   ),
 );

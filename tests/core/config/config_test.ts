@@ -53,7 +53,18 @@ describe("loadConfig, defaults", () => {
         staleTimeMs: 120_000,
         auditIntervalMs: 60_000,
       },
-      fpm: { listen: null },
+      fpm: {
+        listen: null,
+        peers: [],
+        offloadReplies: false,
+        acceptKernel: false,
+        metric: 20,
+        quietTimeMs: 5000,
+        holdTimeMs: 120_000,
+        tables: new Map(),
+        links: new Map(),
+        allowsSharedKernel: false,
+      },
       owners: [],
       providers: [],
     } satisfies Config);
@@ -104,6 +115,15 @@ stale-time = "1m30s"
 audit-interval = "0s"
 [fpm]
 listen = "0.0.0.0:2620"
+peers = ["10.9.0.1=frr", "2001:db8::1"]
+offload-replies = true
+accept-kernel = true
+metric = 0
+quiet-time = "2s"
+hold-time = "0s"
+table-map = ["10=100", "0=254"]
+link-map = ["2=v0"]
+shared-kernel = "allow"
 [[owner]]
 name = "bgp"
 distance = 200
@@ -139,7 +159,24 @@ delay-ms = 5
         staleTimeMs: 90_000,
         auditIntervalMs: 0,
       },
-      fpm: { listen: { host: "0.0.0.0", port: 2620 } },
+      fpm: {
+        listen: { host: "0.0.0.0", port: 2620 },
+        peers: [
+          { address: "10.9.0.1", owner: "frr" },
+          { address: "2001:db8::1", owner: null },
+        ],
+        offloadReplies: true,
+        acceptKernel: true,
+        metric: 0,
+        quietTimeMs: 2000,
+        holdTimeMs: 0,
+        tables: new Map([
+          [10, 100],
+          [0, 254],
+        ]),
+        links: new Map([[2, "v0"]]),
+        allowsSharedKernel: true,
+      },
       owners: [
         {
           name: "bgp",
