@@ -1,7 +1,7 @@
 /** Either end of a FPM connection ends and comes again: what must stay stays all the time, and what is stale goes. */
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
-import { type Fib, fibDifferences, has } from "../support/fib.ts";
+import { type Fib, fibDifferences } from "../support/fib.ts";
 import {
   DaemonReceiver,
   FPM_PORT,

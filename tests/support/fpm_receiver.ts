@@ -122,7 +122,9 @@ export class DaemonReceiver implements FpmReceiver {
 /** Starts a receiver in a namespace. */
 export async function startReceiver(name: ReceiverName, ns: Netns, options?: FpmConfigOptions): Promise<FpmReceiver> {
   if (name === "dplaned") {
-    return new DaemonReceiver(await DaemonProcess.start({ netns: ns.name, config: fpmConfig(options) }), ns);
+    // In the namespace itself: with --netns it would program it, but listen where it was started.
+    const wrapper = ["ip", "netns", "exec", ns.name];
+    return new DaemonReceiver(await DaemonProcess.start({ wrapper, config: fpmConfig(options) }), ns);
   }
   const links = new Map<number, string>();
   for (const { ifindex, ifname } of ns.ipJson("link")) links.set(ifindex, ifname);
