@@ -263,7 +263,9 @@ function describeIssue(issue: z.core.$ZodIssue, context: IssueContext): ConfigPr
     }));
   }
   const value = valueAt(context.raw, path);
-  const message = value === undefined ? `missing; ${issue.message}` : `${issue.message}, got ${formatValue(value)}`;
+  // A list's check has told which of its elements is wrong.
+  const got = Array.isArray(value) && issue.code === "custom" ? "" : `, got ${formatValue(value)}`;
+  const message = value === undefined ? `missing; ${issue.message}` : `${issue.message}${got}`;
   const override = context.overrides.get(path.join("."));
   if (override !== undefined) return [{ origin: override.origin, key: "", message }];
   return [{ origin: context.path, ...context.positions.find(path), key: formatKey(path, value), message }];
@@ -288,7 +290,7 @@ function didYouMean(word: string, candidates: Iterable<string>): string {
 function formatKey(path: readonly (string | number)[], value: unknown): string {
   const [section, ...rest] = path;
   const names = rest.filter((part) => typeof part === "string");
-  const isList = typeof rest[0] === "number" || Array.isArray(value);
+  const isList = typeof rest[0] === "number" || (rest.length === 0 && Array.isArray(value));
   if (names.length === 0 && !isTable(value) && !Array.isArray(value)) return String(section);
   return `${isList ? `[[${section}]]` : `[${section}]`} ${names.join(".")}`.trimEnd();
 }
@@ -312,6 +314,15 @@ function findDuplicates(origin: string, config: ParsedConfig, text: string): Con
 
 /** Whoever reaches the FPM server may write routes: beyond the loopback it must be said who that may be. */
 function findOpenFpm(origin: string, { fpm }: ParsedConfig, text: string): ConfigProblem[] {
+  const twice = fpm.peers.find(
+    ({ address, owner }, index) =>
+      fpm.peers.findIndex((peer) => peer.address === address || (owner !== null && peer.owner === owner)) !== index,
+  );
+  if (twice !== undefined) {
+    const { address, owner } = twice;
+    const message = `each address and each owner may stand here once, and ${address}${owner === null ? "" : `=${owner}`} is the second`;
+    return [{ origin, ...new TomlPositions(text).find(["fpm", "peers"]), key: "[fpm] peers", message }];
+  }
   if (fpm.listen === null || fpm.peers.length > 0 || isLoopback(fpm.listen.host)) return [];
   const message =
     `whoever can reach ${fpm.listen.host} could write routes; name those who may, ` +

@@ -237,7 +237,9 @@ const fpmSchema = z.strictObject({
     .describe("Whether routes are taken that the peer has from its own kernel (protocol 2), such as connected ones."),
   metric: integer(0, U32_MAX)
     .default(METRIC_DEFAULT)
-    .describe("Metric of all routes that come over FPM. The peer's own is not the kernel's, and part of no route's name."),
+    .describe(
+      "Metric of all routes that come over FPM. The peer's own is not the kernel's, and part of no route's name.",
+    ),
   "quiet-time": duration()
     .prefault("5s")
     .describe(

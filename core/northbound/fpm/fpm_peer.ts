@@ -22,6 +22,8 @@ import { FpmSession, type FpmSessionParts } from "./fpm_session.ts";
 
 /** How often a peer's timers are looked at. */
 const TICK_MS = 100;
+/** Silence on a connection after which the kernel asks whether the far end is still there. */
+const KEEP_ALIVE_MS = 10_000;
 /** How often nexthop groups that nothing is on are looked for, which takes a look at all routes. */
 const GROUPS_SWEEP_MS = 2000;
 
@@ -59,6 +61,8 @@ export class FpmPeer implements UpdateSession {
   readonly #groups: FpmGroups;
   readonly #session: number;
   #connection: { session: FpmSession; socket: Socket; ended: Promise<void> } | null = null;
+  #connecting = Promise.resolve();
+  #isClosed = false;
   #sync: RouteSync | null = null;
   /** A sweep that is under way. */
   #sweeping: Promise<void> | null = null;
@@ -91,9 +95,16 @@ export class FpmPeer implements UpdateSession {
   }
 
   /** A new connection, which takes the place of the one there is. */
-  async connect(socket: Socket, sharesKernel: boolean): Promise<void> {
-    const { log } = this.#parts;
+  connect(socket: Socket, sharesKernel: boolean): void {
     socket.pause();
+    // A dead peer does not say that it is.
+    socket.setKeepAlive(true, KEEP_ALIVE_MS);
+    // One after the other, however fast they come.
+    this.#connecting = this.#connecting.then(() => this.#connect(socket, sharesKernel));
+  }
+
+  async #connect(socket: Socket, sharesKernel: boolean): Promise<void> {
+    const { log } = this.#parts;
     const before = this.#connection;
     if (before !== null) {
       log.warn("An FPM peer connects again before its connection has ended", { peer: this.address });
@@ -103,7 +114,7 @@ export class FpmPeer implements UpdateSession {
     await this.#sweeping;
     // A client of the API may be making them others just now.
     while (this.owner.isSyncing) await new Promise((resolve) => setTimeout(resolve, TICK_MS));
-    if (socket.destroyed) return;
+    if (socket.destroyed || this.#isClosed) return void socket.destroy();
     this.counters.connects += 1;
     const routes = new FpmRouteReader(this.#parts.mapping, sharesKernel);
     const nexthops = new FpmNexthops(this.#groups, (nexthop) => routes.mapLink(nexthop));
@@ -165,6 +176,7 @@ export class FpmPeer implements UpdateSession {
   /** Ends the connection; routes stay as they are. */
   async close(): Promise<void> {
     clearInterval(this.#timer);
+    this.#isClosed = true;
     this.#connection?.session.close();
     await this.#connection?.ended;
     await this.#sweeping;
@@ -220,6 +232,8 @@ export class FpmPeer implements UpdateSession {
     if (this.#sweeping !== null) return;
     const { quietTimeMs, holdTimeMs } = this.#parts;
     const time = now();
+    // What waits here for the dataplane was told, too.
+    if (this.#connection?.session.isBusy) this.#heardAt = time;
     const isQuiet = time - this.#heardAt >= quietTimeMs;
     const isHeld = time - this.#changedAt < holdTimeMs;
     if (this.state === "replaying" && isQuiet && (this.#isSameSender || !isHeld)) this.#sweep("settled");

@@ -47,7 +47,7 @@ export class FpmServer {
     this.#options = options;
     this.address = options.listen;
     this.#numbers = new GroupNumbers(options.groups);
-    this.#server = createServer({ noDelay: true }, (socket) => void this.#accept(socket));
+    this.#server = createServer({ noDelay: true }, (socket) => this.#accept(socket));
     this.#observer = { onOutcome: (slot, outcome, contexts) => this.#onOutcome(slot, outcome, contexts) };
   }
 
@@ -85,7 +85,7 @@ export class FpmServer {
     };
   }
 
-  async #accept(socket: Socket): Promise<void> {
+  #accept(socket: Socket): void {
     const { log, peers, sharesKernel } = this.#options;
     const address = plainAddress(socket.remoteAddress ?? "");
     const named = peers.find((peer) => plainAddress(peer.address) === address);
@@ -102,7 +102,7 @@ export class FpmServer {
       socket.destroy();
       return;
     }
-    await peer.connect(socket, sharesKernel(address));
+    peer.connect(socket, sharesKernel(address));
   }
 
   #peer(address: string, ownerName: string): FpmPeer | null {

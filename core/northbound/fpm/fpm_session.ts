@@ -80,6 +80,7 @@ export class FpmSession {
   #isEnded = false;
   /** Nothing more is worked off. */
   #isAborted = false;
+  #isWorking = false;
   #wake: (() => void) | null = null;
   /** The dataplane has had no room for a while. */
   #isStalled = false;
@@ -104,10 +105,19 @@ export class FpmSession {
     this.#wake?.();
   }
 
+  /** Something has come that is not worked off yet. */
+  get isBusy(): boolean {
+    return this.#isWorking || this.#chunks.length > 0;
+  }
+
   /** Works until the connection ends. Resolves with why the stream could not be read any further; empty if it just ended. */
   async run(): Promise<string> {
     try {
-      while (await this.#nextChunk()) await this.#work();
+      while (await this.#nextChunk()) {
+        this.#isWorking = true;
+        await this.#work();
+        this.#isWorking = false;
+      }
       return "";
     } catch (error) {
       if (error instanceof FrameError) return error.message;

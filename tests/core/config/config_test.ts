@@ -267,6 +267,36 @@ listen = "host:1"
     ]);
   });
 
+  it("has the FPM server listen beyond the loopback only for peers that are named, each once", () => {
+    assert.deepEqual(problemsOf('[fpm]\nlisten = "0.0.0.0:2620"\n'), [
+      "dplaned.toml:2:1: [fpm] listen: whoever can reach 0.0.0.0 could write routes; name those who may, such as " +
+        'peers = ["10.0.0.1=frr"], or listen on 127.0.0.1',
+    ]);
+    assert.deepEqual(loadGood('[fpm]\nlisten = "[::1]:2620"\n').fpm.listen, { host: "::1", port: 2620 });
+    assert.deepEqual(problemsOf('[fpm]\npeers = ["10.0.0.1=frr", "10.0.0.2=frr"]\n'), [
+      "dplaned.toml:2:1: [fpm] peers: each address and each owner may stand here once, and 10.0.0.2=frr is the second",
+    ]);
+    for (const [key, expected] of [
+      ["peers", 'peers such as "10.0.0.1" or "10.0.0.1=frr"'],
+      ["table-map", 'pairs of table numbers such as "10=100"'],
+      ["link-map", 'pairs such as "2=v0"'],
+    ] as const) {
+      const [problem, ...more] = problemsOf(`[fpm]\n${key} = ["frr=x=y"]\n`);
+      assert.match(problem ?? "", new RegExp(`^dplaned.toml:2:1: \\[fpm\\] ${key}: expected a list of ${expected}`));
+      assert.deepEqual(more, []);
+    }
+  });
+
+  it("takes lists from the environment with commas", () => {
+    const environment = { DPLANED_FPM_PEERS: "10.0.0.1=frr, 10.0.0.2", DPLANED_FPM_TABLE_MAP: "1=2" };
+    const { fpm } = loadGood("", { environment });
+    assert.deepEqual(fpm.peers, [
+      { address: "10.0.0.1", owner: "frr" },
+      { address: "10.0.0.2", owner: null },
+    ]);
+    assert.deepEqual([...fpm.tables], [[1, 2]]);
+  });
+
   it("checks the keys of each provider by its kind", () => {
     const text = `
 [[provider]]
