@@ -50,16 +50,20 @@ export interface FpmConfigOptions {
   peer?: string;
   quietTime?: string;
   holdTime?: string;
+  /** Of what was found in the kernel at the start. */
+  staleTime?: string;
   /** Further lines of the section. */
   more?: readonly string[];
 }
 
 /** The configuration of a daemon that takes FRR's routes. */
 export function fpmConfig(options: FpmConfigOptions = {}): string {
-  const { listen = SERVER_ADDRESS, peer = FRR_ADDRESS, quietTime = "2s", holdTime = "60s", more = [] } = options;
+  const { listen = SERVER_ADDRESS, peer = FRR_ADDRESS, more = [] } = options;
+  const { quietTime = "2s", holdTime = "60s", staleTime = "60s" } = options;
   return [
     "[kernel]",
     'audit-interval = "0s"',
+    `stale-time = "${staleTime}"`,
     "[fpm]",
     `listen = "${listen}:${FPM_PORT}"`,
     `peers = ["${peer}=${FPM_OWNER}"]`,
