@@ -61,7 +61,7 @@ export function clearRouteAttributes(update: RouteUpdate): void {
   update.mtu = 0;
   update.prefsrcFamily = Family.NONE;
   update.nexthopGroup = 0;
-  update.nexthops = [];
+  update.nexthops.length = 0;
 }
 
 function toNexthop(hop: RouteNexthop): Nexthop | null {

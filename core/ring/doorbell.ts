@@ -1,24 +1,33 @@
 /**
- * Wakes a thread that has nothing to do. The one who rings adds to a shared number, then notifies; the one who sleeps
- * remembers the number from before it last looked for work, so a ring between looking and sleeping is never lost: the
- * wait returns at once because the number has moved.
+ * Wakes a thread that has nothing to do. The one who rings adds to a shared number; the one who sleeps remembers the number
+ * from before it last looked for work, so a ring between looking and sleeping is never lost: the wait returns at once
+ * because the number has moved.
+ *
+ * To notify costs microseconds, and mostly nobody sleeps. So sleepers are counted: the count goes up before the number is
+ * compared (D1), and the number is moved before the count is read (D2). Either the sleeper sees the number moved, or the one
+ * who rings sees the sleeper.
  */
 
+/** Away from the number, which the one who rings writes all the time. */
+const SLEEPERS_OFFSET = 64;
+
 export function createDoorbellStorage(): SharedArrayBuffer {
-  return new SharedArrayBuffer(64);
+  return new SharedArrayBuffer(128);
 }
 
 export class Doorbell {
   readonly #cell: Int32Array;
+  readonly #sleepers: Int32Array;
 
   constructor(storage: SharedArrayBuffer) {
     this.#cell = new Int32Array(storage, 0, 1);
+    this.#sleepers = new Int32Array(storage, SLEEPERS_OFFSET, 1);
   }
 
   /** Wakes whoever waits; call it after the work is visible (after the ring's P1). */
   ring(): void {
-    Atomics.add(this.#cell, 0, 1);
-    Atomics.notify(this.#cell, 0);
+    Atomics.add(this.#cell, 0, 1); // D2, seen by D1
+    if (Atomics.load(this.#sleepers, 0) > 0) Atomics.notify(this.#cell, 0);
   }
 
   /** The number to pass to {@linkcode wait}; read it before looking for work. */
@@ -28,7 +37,9 @@ export class Doorbell {
 
   /** Resolves when the bell has rung since `seen` was read, or after `timeoutMs`. The thread's event loop goes on. */
   async wait(seen: number, timeoutMs: number): Promise<void> {
+    Atomics.add(this.#sleepers, 0, 1); // D1, seen by D2
     const outcome = Atomics.waitAsync(this.#cell, 0, seen, timeoutMs);
     if (outcome.async) await outcome.value;
+    Atomics.sub(this.#sleepers, 0, 1);
   }
 }

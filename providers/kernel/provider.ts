@@ -38,6 +38,7 @@ import { ContextEncoder } from "../encode_context.ts";
 import { encodeNexthopDelete, encodeNexthopNew } from "../encode_nexthop.ts";
 import { Batch } from "./batch.ts";
 import { describeProtocol, HOLDER_NONE, HOLDER_SILENT, Holders } from "./holder.ts";
+import { WriteOrder } from "./write_order.ts";
 
 const SEND_BUFFER_BYTES = 4 << 20;
 const RECEIVE_BUFFER_BYTES = 4 << 20;
@@ -68,6 +69,7 @@ class KernelProvider implements Provider {
   #attrs!: AttrsReader;
   #holders!: Holders;
   #slots!: Uint32Array;
+  #order!: WriteOrder;
   /** By index of a request in the batch: the context that it is for. */
   #slotOf!: Uint32Array;
   /** Installs that met a route or an object of their key: `#metCount` of them. */
@@ -99,6 +101,7 @@ class KernelProvider implements Provider {
     this.#attrs = io.attrs;
     this.#holders = new Holders(this.#libc, netns);
     this.#slots = new Uint32Array(io.workLimit);
+    this.#order = new WriteOrder(io.contexts, io.attrs, io.workLimit);
     // A second attempt has three requests for a context.
     this.#slotOf = new Uint32Array(3 * io.workLimit);
     this.#met = new Uint32Array(io.workLimit);
@@ -110,8 +113,9 @@ class KernelProvider implements Provider {
     const count = io.dequeueMany(this.#slots, io.workLimit);
     if (count === 0) return;
     const { contexts } = io;
+    const order = this.#order.of(this.#slots, count);
     for (let index = 0; index < count; index++) {
-      const slot = this.#slots[index]!;
+      const slot = order[index]!;
       if (!contexts.hasFlag(slot, ContextFlag.SKIP_KERNEL)) this.#add(io, slot);
     }
     this.#send(io);

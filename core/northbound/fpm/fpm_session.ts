@@ -81,6 +81,8 @@ export class FpmSession {
   /** Nothing more is worked off. */
   #isAborted = false;
   #isWorking = false;
+  /** There were routes before, of the owner or nobody's, that the peer may tell again just as they are. */
+  readonly #mayBeAsIs: boolean;
   #wake: (() => void) | null = null;
   /** The dataplane has had no room for a while. */
   #isStalled = false;
@@ -89,6 +91,7 @@ export class FpmSession {
     this.#parts = parts;
     this.#peer = peer;
     this.#socket = socket;
+    this.#mayBeAsIs = peer.owner.routes + parts.rib.owners.nobody.selected > 0;
     socket.on("data", (chunk: Uint8Array) => this.#receive(chunk));
     socket.on("close", () => {
       this.#isEnded = true;
@@ -314,7 +317,7 @@ export class FpmSession {
     else if (!this.#isStalled) return false;
     if (isInstall) counters.routes += 1;
     else counters.deletes += 1;
-    if (isInstall && owner.isSyncing && takeAsIs(rib, update, owner)) {
+    if (isInstall && this.#mayBeAsIs && takeAsIs(rib, update, owner)) {
       counters.unchanged += 1;
       this.#peer.onUnchanged(update);
       return true;
