@@ -1,9 +1,11 @@
 /** The documentation says what the program does: its links, commands, examples, and the tables that are made from the code. */
 import assert from "node:assert/strict";
-import { existsSync, globSync, readFileSync } from "node:fs";
+import { existsSync, globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
+import { formatConfigProblem, loadConfig } from "../../core/config/config.ts";
 import { configReference } from "../../core/config/schema.ts";
 import { DPLANE_ERROR_NAMES } from "../../core/context/layout.ts";
 import { createRouteUpdate } from "../../core/model/route.ts";
@@ -100,6 +102,23 @@ describe("documentation", () => {
       if (parsed.kind === "route-delete") toUpdateLine("delete", parsed.words, parsed.owner);
       if (parsed.kind === "route-list") toListQuery(parsed.words, parsed);
       if (parsed.kind === "route-lookup") toLookupQuery(parsed.words);
+    }
+  });
+
+  it("has configurations that the daemon takes", () => {
+    const blocks = blocksOf("toml").filter(({ path }) => path === "docs/frr.md");
+    assert.ok(blocks.length >= 5, `found only ${blocks.length}`);
+    const folder = mkdtempSync(join(tmpdir(), "dplaned-docs-"));
+    try {
+      const file = join(folder, "dplaned.toml");
+      for (const { path, line, text } of blocks) {
+        writeFileSync(file, text);
+        const result = loadConfig({ path: file, environment: {} });
+        const problems = result.ok ? [] : result.problems.map(formatConfigProblem);
+        assert.deepEqual(problems, [], `${path}:${line}`);
+      }
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
     }
   });
 

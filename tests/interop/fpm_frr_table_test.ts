@@ -6,20 +6,13 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { Bird, birdConfig, birdSkipReason } from "../support/bird.ts";
 import { fibDifferences, readFib } from "../support/fib.ts";
-import {
-  FPM_PORT,
-  type FpmReceiver,
-  type ReceiverName,
-  receiverSkipReason,
-  startReceiver,
-} from "../support/fpm_receiver.ts";
+import { FPM_PORT, type FpmReceiver, receiverSkipReason, startDaemon } from "../support/fpm_receiver.ts";
 import { type TableOptions, tableFib, tableRoutes } from "../support/fpm_table.ts";
 import { createFpmTopology, type FpmTopology, SERVER_ADDRESS } from "../support/fpm_topology.ts";
 import { Frr } from "../support/frr.ts";
 import { createNetns, type Netns } from "../support/netns.ts";
 import { until } from "../support/wait.ts";
 
-const RECEIVERS = ["model", "dplaned"] as const satisfies readonly ReceiverName[];
 const LIMITS = { 4: 100_000, 6: 20_000 } as const;
 const AS_NUMBER = 65_000;
 const BIRD_ADDRESS = "10.8.0.2";
@@ -36,59 +29,58 @@ const SETTLE_MS = 60_000;
 /** Reading both tables takes a second: not more often than that. */
 const LOOK_MS = 1500;
 
-for (const receiverName of RECEIVERS) {
-  const skip = receiverSkipReason(receiverName) || birdSkipReason();
-  describe(`a real table over BIRD, bgpd, zebra and ${receiverName}`, () => {
-    let topology: FpmTopology;
-    let feeder: Netns;
-    let receiver: FpmReceiver;
-    let frr: Frr;
-    let bird: Bird | undefined;
+const skip = receiverSkipReason("dplaned") || birdSkipReason();
 
-    before(async () => {
-      if (skip) return;
-      topology = createFpmTopology();
-      feeder = createNetns();
-      addFeed(topology.a, feeder);
-      receiver = await startReceiver(receiverName, topology.b);
-      const fpm = { name: "dplane_fpm_nl", address: SERVER_ADDRESS, port: FPM_PORT } as const;
-      frr = await Frr.start(topology.a, { configs: { bgpd: BGPD_CONFIG }, fpm });
-    });
-    after(async () => {
-      await bird?.stop();
-      await frr?.stop();
-      await receiver?.stop();
-      topology?.delete();
-      feeder?.delete();
-    });
+describe("a real table over BIRD, bgpd, zebra and dplaned", () => {
+  let topology: FpmTopology;
+  let feeder: Netns;
+  let receiver: FpmReceiver;
+  let frr: Frr;
+  let bird: Bird | undefined;
 
-    /** Has BIRD announce exactly this, and resolves when FRR's kernel and the receiver hold it. */
-    const announce = async (options: TableOptions) => {
-      const wanted = tableFib(tableRoutes(options));
-      const config = birdConfig(
-        { asNumber: AS_NUMBER, address: BIRD_ADDRESS, neighbor: BGPD_ADDRESS },
-        tableRoutes(options),
-      );
-      if (bird === undefined) bird = await Bird.start(feeder, config);
-      else bird.reconfigure(config);
-      await reaches("FRR's kernel", () => fibDifferences(wanted, readFib(topology.a)));
-      await reaches(receiverName, () => fibDifferences(wanted, receiver.fib()));
-      return wanted.size;
-    };
-
-    it("the whole of it arrives", { skip }, async () => {
-      assert.ok((await announce({ limits: LIMITS })) >= 119_000);
-    });
-
-    it("half of it is withdrawn", { skip }, async () => {
-      assert.ok((await announce({ limits: LIMITS, every: 2 })) >= 59_000);
-    });
-
-    it("every route moves to another nexthop", { skip }, async () => {
-      await announce({ limits: LIMITS, every: 2, shift: 5 });
-    });
+  before(async () => {
+    if (skip) return;
+    topology = createFpmTopology();
+    feeder = createNetns();
+    addFeed(topology.a, feeder);
+    receiver = await startDaemon(topology.b);
+    const fpm = { name: "dplane_fpm_nl", address: SERVER_ADDRESS, port: FPM_PORT } as const;
+    frr = await Frr.start(topology.a, { configs: { bgpd: BGPD_CONFIG }, fpm });
   });
-}
+  after(async () => {
+    await bird?.stop();
+    await frr?.stop();
+    await receiver?.stop();
+    topology?.delete();
+    feeder?.delete();
+  });
+
+  /** Has BIRD announce exactly this, and resolves when FRR's kernel and the receiver hold it. */
+  const announce = async (options: TableOptions) => {
+    const wanted = tableFib(tableRoutes(options));
+    const config = birdConfig(
+      { asNumber: AS_NUMBER, address: BIRD_ADDRESS, neighbor: BGPD_ADDRESS },
+      tableRoutes(options),
+    );
+    if (bird === undefined) bird = await Bird.start(feeder, config);
+    else bird.reconfigure(config);
+    await reaches("FRR's kernel", () => fibDifferences(wanted, readFib(topology.a)));
+    await reaches("dplaned", () => fibDifferences(wanted, receiver.fib()));
+    return wanted.size;
+  };
+
+  it("the whole of it arrives", { skip }, async () => {
+    assert.ok((await announce({ limits: LIMITS })) >= 119_000);
+  });
+
+  it("half of it is withdrawn", { skip }, async () => {
+    assert.ok((await announce({ limits: LIMITS, every: 2 })) >= 59_000);
+  });
+
+  it("every route moves to another nexthop", { skip }, async () => {
+    await announce({ limits: LIMITS, every: 2, shift: 5 });
+  });
+});
 
 /** Joins FRR's namespace to BIRD's, whose static routes need gateways that are links of its own. */
 function addFeed(a: Netns, feeder: Netns): void {

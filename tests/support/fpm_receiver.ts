@@ -123,13 +123,15 @@ export class DaemonReceiver implements FpmReceiver {
   }
 }
 
+/** Starts the daemon in a namespace. Not with --netns: it would program that one, but listen where it was started. */
+export async function startDaemon(ns: Netns, options?: FpmConfigOptions): Promise<DaemonReceiver> {
+  const wrapper = ["ip", "netns", "exec", ns.name];
+  return new DaemonReceiver(await DaemonProcess.start({ wrapper, config: fpmConfig(options) }), ns);
+}
+
 /** Starts a receiver in a namespace. */
-export async function startReceiver(name: ReceiverName, ns: Netns, options?: FpmConfigOptions): Promise<FpmReceiver> {
-  if (name === "dplaned") {
-    // In the namespace itself: with --netns it would program it, but listen where it was started.
-    const wrapper = ["ip", "netns", "exec", ns.name];
-    return new DaemonReceiver(await DaemonProcess.start({ wrapper, config: fpmConfig(options) }), ns);
-  }
+export async function startReceiver(name: ReceiverName, ns: Netns): Promise<FpmReceiver> {
+  if (name === "dplaned") return await startDaemon(ns);
   const links = new Map<number, string>();
   for (const { ifindex, ifname } of ns.ipJson("link")) links.set(ifindex, ifname);
   return new ModelReceiver(await FpmRecorder.start(ns, SERVER_ADDRESS, FPM_PORT), links);
