@@ -12,7 +12,7 @@ export function findUnsupported(config: Config): ConfigProblem[] {
   const found: string[] = [];
   if (fpm.listen !== null) found.push("[fpm] listen");
   for (const { kind } of providers) {
-    if (kind === "fpm" || kind === "plugin") found.push(`[[provider]] kind = "${kind}"`);
+    if (kind === "plugin") found.push(`[[provider]] kind = "${kind}"`);
   }
   return found.map((key) => ({ origin, key, message: `dplaned ${VERSION} does not have this yet; remove it` }));
 }

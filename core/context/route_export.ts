@@ -45,7 +45,7 @@ export type ExportQuestion =
 
 /** From the main thread. */
 export type ExportAnswer =
-  /** Nexthop objects; `next` is 0 after the last ones. Those in `pending` are being written, and told later. */
+  /** Nexthop objects; `next` is 0 after the last ones. Those in `pending` are being written; contexts tell of them. */
   | { type: "objects"; token: number; objects: ArrayBuffer; count: number; next: number; pending: number[] }
   /** Of a walk, `next` is where to go on, 0 at the end; of changes, 1 if there are more. */
   | { type: "routes"; token: number; records: ArrayBuffer; count: number; next: number }

@@ -22,6 +22,7 @@ import { type Endpoints, type Environment, type Handler, json, METHODS, readCont
 import { connectResultEvents, streamEvents } from "./event_stream.ts";
 import { EVENT_NAMES, type EventBus, type EventName } from "./events.ts";
 import { createMetrics } from "./metrics.ts";
+import type { FpmClient } from "./fpm_client_json.ts";
 import { nexthopGroupEndpoints } from "./nexthop_groups_api.ts";
 import { createOpenapiDocument } from "./openapi.ts";
 import { OutcomeReader } from "./outcome.ts";
@@ -45,6 +46,8 @@ export interface ApiParts extends AuditParts {
   /** What happened to routes; it observes the RIB. */
   journal: Journal;
   groups: NexthopGroups;
+  /** Providers that export to an FPM server. */
+  fpmClients?: readonly FpmClient[];
   dataplane: Dataplane;
   links: LinkTable;
   events: EventBus;

@@ -9,14 +9,17 @@ import { type Metric, Registry } from "@prometheus-io/client";
 import { epochOffset, now } from "../clock.ts";
 import type { Dataplane } from "../dataplane/dataplane.ts";
 import type { ProviderSnapshot } from "../dataplane/registry.ts";
+import { FPM_COUNTERS, readFpmCounters } from "../model/fpm_counters.ts";
 import { LATENCY_BOUNDS_MS, LATENCY_STAGES, type LatencyHistogram, type LatencyStage } from "../rib/latency.ts";
 import type { NexthopGroups } from "../rib/nexthop_groups.ts";
 import type { AuditParts } from "./audit_api.ts";
 import type { NorthboundCounters } from "./counters.ts";
 import { EVENT_NAMES, type EventBus } from "./events.ts";
+import type { FpmClient } from "./fpm_client_json.ts";
 
 export interface MetricsParts extends AuditParts {
   groups: NexthopGroups;
+  fpmClients?: readonly FpmClient[];
   dataplane: Dataplane;
   counters: NorthboundCounters;
   events: EventBus;
@@ -50,6 +53,7 @@ export function createMetrics(parts: MetricsParts): Registry {
     ...providerSources(parts),
     ...ribSources(parts),
     ...kernelSources(parts),
+    ...fpmClientSources(parts),
     ...northboundSources(parts),
   ];
   for (const { name, help, type, read } of sources) {
@@ -168,6 +172,23 @@ function providerSources({ dataplane }: MetricsParts): Source[] {
         value: valueIn(provider),
       })),
   }));
+}
+
+/** What FPM clients count, named after the counter: `bytesRead` is dplaned_fpm_client_bytes_read_total. */
+function fpmClientSources({ fpmClients = [] }: MetricsParts): Source[] {
+  return FPM_COUNTERS.map(([name, type, help]) => {
+    const words = name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+    return {
+      name: `dplaned_fpm_client_${words}${type === "counter" ? "_total" : ""}`,
+      help,
+      type,
+      read: () =>
+        fpmClients.map(({ name: client, address, profile, counters }) => ({
+          labels: { client, address, profile },
+          value: readFpmCounters(counters)[name],
+        })),
+    };
+  });
 }
 
 /** What keeps the RIB true to the kernel. */

@@ -7,7 +7,7 @@
  * it heard and ask again. A route of which a write is under way is not told: what would be told is old when it arrives.
  * It is remembered, and told with the next changes when the write has its result.
  */
-import { setImmediate } from "node:timers";
+import { setImmediate, setTimeout } from "node:timers";
 import { ATTRS, attrsLength, encodeAttrs, NO_ATTRS } from "../context/attrs.ts";
 import type { Contexts } from "../context/contexts.ts";
 import { U8, U32 } from "../context/layout.ts";
@@ -33,6 +33,8 @@ import { NO_ROUTE, RouteState, type RouteStore } from "./route_store.ts";
 
 /** Numbers that one step of a walk looks at; many of them may be free. */
 const WALK_NUMBERS_MAX = 16_384;
+/** Pause before objects are told again that were being written when they were told. */
+const OBJECTS_PAUSE_MS = 1000;
 const FAMILIES = [Family.IPV4, Family.IPV6] as const;
 
 /** Sends an answer to a provider. */
@@ -144,8 +146,8 @@ export class RouteExport implements RibObserver {
   #onObjectSettled(id: number): void {
     for (const subscriber of this.#subscribers.values()) {
       if (!subscriber.awaitedObjects.delete(id)) continue;
-      subscriber.areObjectsChanged = true;
-      this.#noticeLater(subscriber);
+      // A context mostly tells of it, but not of a refusal. Not at once: where groups change all the time, there are always some.
+      setTimeout(() => this.#onObjects(), OBJECTS_PAUSE_MS).unref();
     }
   }
 
@@ -292,7 +294,7 @@ export class RouteExport implements RibObserver {
       if (object !== null) parts.push({ id, object });
     }
     const isLast = end === objectIds.length;
-    const pending = isLast ? [...writer.underWay] : [];
+    const pending = [...writer.underWay];
     for (const id of pending) subscriber.awaitedObjects.add(id);
     const buffer = encodeObjects(parts);
     const next = isLast ? 0 : end;
