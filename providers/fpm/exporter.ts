@@ -26,7 +26,7 @@ import type { NexthopTable } from "./nexthop_table.ts";
 import type { OutputBuffer } from "./output.ts";
 import type { RouteEncoder } from "./route_encoder.ts";
 import { RouteKey } from "./route_key.ts";
-import { NO_ENTRY, SEEN, TOLD, ToldTable, UNRESOLVED } from "./told_table.ts";
+import { DELETED, KEPT, NO_ENTRY, SEEN, TOLD, ToldTable, UNRESOLVED } from "./told_table.ts";
 
 /** Where the connection stands: none; nexthop objects are asked for; routes are; all was sent. */
 type Phase = "off" | "objects" | "walk" | "stream";
@@ -43,8 +43,10 @@ export interface ExporterParts {
 
 export class Exporter {
   readonly #parts: ExporterParts;
-  readonly #ipv4 = new ToldTable(Family.IPV4);
-  readonly #ipv6 = new ToldTable(Family.IPV6);
+  /** Routes that the peer has on each nexthop object. */
+  readonly #objectUsers = new Map<number, number>();
+  readonly #ipv4 = new ToldTable(Family.IPV4, this.#objectUsers);
+  readonly #ipv6 = new ToldTable(Family.IPV6, this.#objectUsers);
   readonly #tables = [this.#ipv4, this.#ipv6];
   readonly #key = new RouteKey();
   #phase: Phase = "off";
@@ -92,6 +94,7 @@ export class Exporter {
     this.#asking = null;
     for (const table of this.#tables) {
       this.#touched.get(table)!.clear();
+      table.suspectDeleted();
       forEachEntry(table, (entry) => {
         table.clearDirty(entry);
         if ((table.bits(entry) & TOLD) === 0) table.remove(entry);
@@ -143,10 +146,9 @@ export class Exporter {
       this.#put(table, key);
       return;
     }
-    const entry = this.#asking === null ? table.find(key) : table.findOrInsert(key);
+    const entry = table.findOrInsert(key);
+    this.#touch(table, entry);
     this.#sendDelete(table, key, entry);
-    if (this.#asking === null && entry !== NO_ENTRY) table.remove(entry);
-    else this.#touch(table, entry);
   }
 
   /** What the kernel holds of this route is to be asked for. */
@@ -196,9 +198,11 @@ export class Exporter {
       if (before === NO_ENTRY) return NO_ENTRY;
       // It was told in another form that the peer understood.
       if ((table.bits(before) & TOLD) !== 0) this.#sendDelete(table, key, before);
-      if (this.#asking !== null) return before;
-      table.remove(before);
-      return NO_ENTRY;
+      else if (this.#asking === null && (table.bits(before) & DELETED) === 0) {
+        table.remove(before);
+        return NO_ENTRY;
+      }
+      return before;
     }
     counters.add("routesSent");
     const entry = table.findOrInsert(key);
@@ -212,7 +216,7 @@ export class Exporter {
   #setUnresolved(table: ToldTable, key: RouteKey, bytes: Uint8Array, offset: number): number {
     const entry = table.findOrInsert(key);
     table.clearDirty(entry);
-    table.setBits(entry, (table.bits(entry) & TOLD) | SEEN | UNRESOLVED);
+    table.setBits(entry, (table.bits(entry) & (TOLD | DELETED)) | SEEN | UNRESOLVED);
     const at = offset + ATTRS.NEXTHOP_GROUP;
     table.setObject(entry, (bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)) >>> 0);
     return entry;
@@ -221,11 +225,8 @@ export class Exporter {
   /** Tells the peer to delete a route, also one that it may not have. */
   #sendDelete(table: ToldTable, key: RouteKey, entry: number): void {
     const { encoder, output, counters } = this.#parts;
-    const protocol = entry === NO_ENTRY ? 0 : table.protocol(entry);
-    if (encoder.putDelete(output, key, protocol)) counters.add("routeDeletesSent");
-    if (entry === NO_ENTRY) return;
-    table.clearDirty(entry);
-    table.setBits(entry, 0);
+    if (encoder.putDelete(output, key, table.protocol(entry))) counters.add("routeDeletesSent");
+    table.setDeleted(entry);
   }
 
   /** Takes a message of the main thread. */
@@ -289,12 +290,12 @@ export class Exporter {
     if (!this.#parts.output.hasRoom) this.#put(table, key);
     else if ((flags & RECORD_PENDING) !== 0) {
       if (entry === NO_ENTRY) return;
-      if ((table.bits(entry) & (TOLD | UNRESOLVED)) === 0 && !table.isDirty(entry)) table.remove(entry);
+      if ((table.bits(entry) & KEPT) === 0 && !table.isDirty(entry)) table.remove(entry);
       else table.setBits(entry, table.bits(entry) | SEEN);
     } else if ((flags & RECORD_ABSENT) !== 0) {
       if (entry === NO_ENTRY) return;
       if ((table.bits(entry) & TOLD) !== 0) this.#sendDelete(table, key, entry);
-      table.remove(entry);
+      else if ((table.bits(entry) & DELETED) === 0) table.remove(entry);
     } else {
       const attrs = view.getUint32(at + RECORD_ATTRS_NUMBER, true);
       this.#send(table, key, bytes, at + RECORD.ATTRS, attrs, view.getUint32(at + RECORD_ATTRS_EPOCH, true));
@@ -305,7 +306,7 @@ export class Exporter {
   #settleTouched(): void {
     for (const [table, entries] of this.#touched) {
       for (const entry of entries) {
-        const isKept = !table.isUsed(entry) || table.isDirty(entry) || (table.bits(entry) & (TOLD | UNRESOLVED)) !== 0;
+        const isKept = !table.isUsed(entry) || table.isDirty(entry) || (table.bits(entry) & KEPT) !== 0;
         if (!isKept) table.remove(entry);
       }
       entries.clear();
@@ -320,7 +321,7 @@ export class Exporter {
         const bits = table.bits(entry);
         if ((bits & SEEN) !== 0) return;
         if ((bits & TOLD) !== 0) table.setDirty(entry);
-        else if (!table.isDirty(entry)) table.remove(entry);
+        else if (!table.isDirty(entry) && (bits & DELETED) === 0) table.remove(entry);
       });
     }
     this.#parts.counters.setState("connected");
@@ -366,8 +367,7 @@ export class Exporter {
     } else if (this.#ipv4.dirtyCount > 0) this.#askKeys(this.#ipv4);
     else if (this.#ipv6.dirtyCount > 0) this.#askKeys(this.#ipv6);
     else if (this.#areChangesDue) this.#ask({ type: "changes", token: this.#token });
-    // Every route that was on them is elsewhere now, and the peer knows.
-    else if (nexthops.hasRetired) nexthops.sendDeletions(output);
+    else if (nexthops.hasRetired) nexthops.sendDeletions(output, (object) => this.#objectUsers.has(object));
   }
 
   #askKeys(table: ToldTable): void {

@@ -26,6 +26,9 @@ interface Announced {
 const FRESH_MIN = 0x1000_0000;
 const FRESH_SPAN = 0x6000_0000;
 
+/** Deletions that are remembered until the connection ends. */
+const DELETED_MAX = 16_384;
+
 export interface NexthopTableOptions {
   profile: FpmProfile;
   protocol: number;
@@ -42,8 +45,11 @@ export class NexthopTable {
   readonly #announced = new Map<number, Announced>();
   readonly #dirtySingles = new Set<number>();
   readonly #dirtyGroups = new Set<number>();
-  /** Numbers that the peer may forget when no route needs them any more. */
-  readonly #retired = new Set<number>();
+  /**
+   * Numbers that the peer may forget when no route needs them any more, and the objects that had them, which are no more;
+   * 0 for one that has another number now. Groups stand before their members.
+   */
+  readonly #retired = new Map<number, number>();
   /** Objects whose routes come to something else than the peer was told. */
   readonly affected = new Set<number>();
   /** Objects that the peer knows now, for routes that could not be told without. */
@@ -55,6 +61,8 @@ export class NexthopTable {
   #touched: Set<number> | null = null;
   /** Those being written while they were listed. */
   readonly #pending = new Set<number>();
+  /** Numbers that the peer was told to forget, and may not have read that yet. */
+  readonly #deleted = new Set<number>();
   #lastFresh = FRESH_MIN + Math.floor(Math.random() * FRESH_SPAN);
 
   constructor(options: NexthopTableOptions) {
@@ -112,6 +120,8 @@ export class NexthopTable {
     this.#touched = null;
     this.affected.clear();
     this.appeared.clear();
+    for (const exportId of this.#deleted) this.#retired.set(exportId, 0);
+    this.#deleted.clear();
     for (const announced of this.#announced.values()) announced.isSent = false;
     for (const id of this.#objects.keys()) this.#markDirty(id);
   }
@@ -138,7 +148,7 @@ export class NexthopTable {
     const announced = this.#announced.get(id);
     if (announced === undefined) return;
     this.#announced.delete(id);
-    this.#retired.add(announced.exportId);
+    this.#retired.set(announced.exportId, id);
     this.appeared.delete(id);
   }
 
@@ -221,8 +231,9 @@ export class NexthopTable {
       return;
     }
     counters.add("nexthopsSent");
-    if (before !== undefined && before.exportId !== exportId) this.#retired.add(before.exportId);
+    if (before !== undefined && before.exportId !== exportId) this.#retired.set(before.exportId, 0);
     this.#retired.delete(exportId);
+    this.#deleted.delete(exportId);
     this.#announced.set(id, { exportId, text, isSent: true });
     if (before?.isSent !== true) this.#appear(id);
     if (before !== undefined && before.exportId !== exportId) this.#affect(id);
@@ -245,14 +256,22 @@ export class NexthopTable {
     return hasResilientGroups ? { ...object, members } : { kind: NexthopObjectKind.GROUP, members };
   }
 
-  /** Deletes what the peer need not know any more, while there is room. No route may be on it over there. */
-  sendDeletions(output: OutputBuffer): void {
-    for (const exportId of this.#retired) {
-      if (!output.hasRoom) return;
+  /**
+   * Deletes what the peer need not know any more, while there is room, up to the first that `isUsed` by a route over there:
+   * it goes when the peer was told of the route. All routes that are to be sent anew must have been.
+   */
+  sendDeletions(output: OutputBuffer, isUsed: (object: number) => boolean): void {
+    for (const [exportId, object] of this.#retired) {
+      if (!output.hasRoom || (object !== 0 && isUsed(object))) return;
       this.#retired.delete(exportId);
       const at = output.begin();
       if (output.end(encodeNexthopDelete(output.view, at, exportId, 0))) {
         this.#options.counters.add("nexthopDeletesSent");
+        this.#deleted.add(exportId);
+        for (const oldest of this.#deleted) {
+          if (this.#deleted.size <= DELETED_MAX) break;
+          this.#deleted.delete(oldest);
+        }
       }
     }
   }

@@ -1,6 +1,6 @@
 /**
- * The routes of one address family that the peer was told of, or is to be told of, by their keys: 24 bytes for an IPv4
- * route, 48 for an IPv6 one, and about 6 for the index. It outlives connections: a peer may keep what it was told. The
+ * The routes of one address family that the peer was told of, or is to be told of, by their keys: 28 bytes for an IPv4
+ * route, 52 for an IPv6 one, and about 6 for the index. It outlives connections: a peer may keep what it was told. The
  * thread of the FPM provider.
  *
  * It goes by key and not by the RIB's number, so that a number that another route has by now can mislead nobody.
@@ -18,13 +18,24 @@ export const TOLD = 0x01;
 export const SEEN = 0x02;
 /** It could not be told, because its nexthop object was not known. */
 export const UNRESOLVED = 0x04;
+/** The peer was told to delete it, but may not have read that yet: if the connection ends now, it may still hold it. */
+export const DELETED = 0x08;
+/** What makes an entry worth keeping. */
+export const KEPT = TOLD | UNRESOLVED | DELETED;
+
+/**
+ * Deletions that are remembered: more than fit into all buffers between us and a peer that does not read (1 MiB here, and
+ * by Linux' defaults 4 MiB of sending and 6 MiB of receiving), at 48 bytes or more each.
+ */
+export const DELETED_MAX = 1 << 18;
 
 /** Fields by word, after the two addresses. */
 const TABLE = 0;
 const METRIC = 1;
 const META = 2; // bits << 24 | protocol << 16 | length of the source prefix << 8 | length of the prefix
 const OBJECT = 3; // nexthop object of the route; 0 for none
-const FIELDS = 4;
+const STAMP = 4; // of one that is DELETED: which deletion it was
+const FIELDS = 5;
 const META_KEY = 0xffff;
 
 const CHUNK_BITS = 14;
@@ -51,8 +62,16 @@ export class ToldTable {
   #dirty = new Uint32Array(64);
   dirtyCount = 0;
 
-  constructor(family: Family) {
+  /** Routes on each nexthop object, which the tables of both families count together. */
+  readonly #objectUsers: Map<number, number>;
+
+  /** Entries in the order of their deletions, the latest DELETED_MAX of them; grows up to that. */
+  #deletions = new Uint32Array(64);
+  #deletionCount = 0;
+
+  constructor(family: Family, objectUsers: Map<number, number>) {
     this.family = family;
+    this.#objectUsers = objectUsers;
     this.#addressWords = family === Family.IPV6 ? 4 : 1;
     this.#stride = 2 * this.#addressWords + FIELDS;
   }
@@ -85,6 +104,7 @@ export class ToldTable {
     chunk[base + 2 * words + METRIC] = key.metric;
     chunk[base + 2 * words + META] = (key.sourceLength << 8) | key.prefixLength;
     chunk[base + 2 * words + OBJECT] = 0;
+    chunk[base + 2 * words + STAMP] = 0;
     shard[place] = entry;
     this.count += 1;
     this.#shardCounts[shardIndex]! += 1;
@@ -94,6 +114,7 @@ export class ToldTable {
 
   remove(entry: number): void {
     this.setBits(entry, 0);
+    this.setObject(entry, 0);
     this.clearDirty(entry);
     const hash = this.#hashEntry(entry);
     const shard = this.#shards[hash & (SHARDS - 1)]!;
@@ -151,6 +172,34 @@ export class ToldTable {
     this.#set(entry, META, ((bits << 24) | (meta & 0xffffff)) >>> 0);
   }
 
+  /** Notes that the peer was told to delete the route; for a while it is not forgotten. */
+  setDeleted(entry: number): void {
+    this.setBits(entry, DELETED);
+    this.setObject(entry, 0);
+    this.clearDirty(entry);
+    if (this.#deletionCount >= this.#deletions.length && this.#deletions.length < DELETED_MAX) {
+      const grown = new Uint32Array(this.#deletions.length * 2);
+      grown.set(this.#deletions);
+      this.#deletions = grown;
+    }
+    const place = this.#deletionCount % this.#deletions.length;
+    const stamp = (this.#deletionCount - this.#deletions.length) >>> 0;
+    const oldest = this.#deletionCount >= this.#deletions.length ? this.#deletions[place]! : NO_ENTRY;
+    this.#set(entry, STAMP, this.#deletionCount >>> 0);
+    this.#deletions[place] = entry;
+    this.#deletionCount += 1;
+    if (oldest === NO_ENTRY || !this.isUsed(oldest) || this.#get(oldest, STAMP) !== stamp) return;
+    if ((this.bits(oldest) & KEPT) === DELETED && !this.isDirty(oldest)) this.remove(oldest);
+  }
+
+  /** The connection has ended: the peer may hold what it was told to delete lately. */
+  suspectDeleted(): void {
+    for (let entry = 1; entry <= this.#last; entry++) {
+      if (this.isUsed(entry) && (this.bits(entry) & DELETED) !== 0) this.setBits(entry, TOLD);
+    }
+    this.#deletionCount = 0;
+  }
+
   /** RTPROT_* that the peer was told. */
   protocol(entry: number): number {
     return (this.#get(entry, META) >>> 16) & 0xff;
@@ -165,7 +214,14 @@ export class ToldTable {
   }
 
   setObject(entry: number, object: number): void {
+    const before = this.#get(entry, OBJECT);
+    if (before === object) return;
     this.#set(entry, OBJECT, object);
+    if (object !== 0) this.#objectUsers.set(object, (this.#objectUsers.get(object) ?? 0) + 1);
+    if (before === 0) return;
+    const users = this.#objectUsers.get(before)! - 1;
+    if (users === 0) this.#objectUsers.delete(before);
+    else this.#objectUsers.set(before, users);
   }
 
   isDirty(entry: number): boolean {
