@@ -74,6 +74,7 @@ export class Exporter {
 
   /** There is a connection. */
   connect(): void {
+    if (this.#phase === "off") for (const table of this.#tables) table.suspectDeleted();
     this.#phase = "objects";
     this.#token += 1;
     this.#asking = null;
@@ -109,8 +110,8 @@ export class Exporter {
     if (this.#phase !== "off") this.connect();
   }
 
-  /** Contexts of routes are of interest: before, the replay has yet to come by them. */
-  get wantsRoutes(): boolean {
+  /** Contexts of routes tell what to send: before, the replay has yet to come by them. */
+  get #isSending(): boolean {
     return this.#phase === "walk" || this.#phase === "stream";
   }
 
@@ -119,11 +120,12 @@ export class Exporter {
     const { nexthops, output } = this.#parts;
     nexthops.onContext(id, object);
     // A route on it may come next.
-    if (this.wantsRoutes && output.hasRoom) nexthops.send(output);
+    if (this.#isSending && output.hasRoom) nexthops.send(output);
   }
 
   /** A context says that the kernel holds this route with these attributes of the arena. */
   onInstall(key: RouteKey, reader: AttrsReader, attrs: number): void {
+    if (!this.#isSending) return;
     const table = this.#table(key.family);
     if (!this.#canSend()) {
       this.#touch(table, table.findOrInsert(key));
@@ -138,6 +140,7 @@ export class Exporter {
   /** A context says that the kernel does not hold this route. */
   onDelete(key: RouteKey): void {
     const table = this.#table(key.family);
+    if (!this.#isSending) return this.#noteDelete(table, table.findOrInsert(key));
     if (!this.#canSend()) {
       const entry = table.findOrInsert(key);
       this.#touch(table, entry);
@@ -151,9 +154,18 @@ export class Exporter {
     this.#sendDelete(table, key, entry);
   }
 
+  /**
+   * The replay will not come by this route. An earlier life of this thread may have told the peer of it, so it is looked at
+   * after the replay; without a connection only the latest ones are, for there may never be one.
+   */
+  #noteDelete(table: ToldTable, entry: number): void {
+    if (this.#phase === "objects") table.setBits(entry, TOLD);
+    else if ((table.bits(entry) & TOLD) === 0) table.setDeleted(entry);
+  }
+
   /** What the kernel holds of this route is to be asked for. */
   mark(key: RouteKey): void {
-    this.#put(this.#table(key.family), key);
+    if (this.#isSending) this.#put(this.#table(key.family), key);
   }
 
   /** What the kernel holds of nexthop objects is to be asked for. */

@@ -112,7 +112,7 @@ class FpmProvider implements Provider {
   /** A later provider has failed it: what the kernel holds now is asked for, once it is known. */
   undo(io: ProviderIo, slot: number): void {
     if (isNexthopOp(io.contexts.getU8(slot, U8.OP))) this.#exporter.markObjects();
-    else if (this.#exporter.wantsRoutes) {
+    else {
       this.#key.fromContext(io.contexts, slot);
       this.#exporter.mark(this.#key);
     }
@@ -147,7 +147,6 @@ class FpmProvider implements Provider {
       else this.#exporter.markObjects();
       return;
     }
-    if (!this.#exporter.wantsRoutes) return;
     this.#key.fromContext(contexts, slot);
     if (!isDone) this.#exporter.mark(this.#key);
     else if (op === ContextOp.ROUTE_DELETE) this.#exporter.onDelete(this.#key);

@@ -7,7 +7,7 @@ import { clearInterval, setImmediate, setInterval } from "node:timers";
 import { NO_ATTRS } from "../../core/context/attrs.ts";
 import type { ExportQuestion } from "../../core/context/route_export.ts";
 import { NexthopObjectKind } from "../../core/context/nexthop_object.ts";
-import type { RegisteredProvider } from "../../core/dataplane/provider.ts";
+import type { Provider, RegisteredProvider } from "../../core/dataplane/provider.ts";
 import { createFpmCounterStorage, type FpmCounterName, readFpmCounters } from "../../core/model/fpm_counters.ts";
 import { LinkTable } from "../../core/model/link_table.ts";
 import { formatPrefix } from "../../core/model/prefix.ts";
@@ -18,7 +18,7 @@ import { createFpmProvider, type FpmOptions } from "../../providers/fpm/provider
 import { FakeNexthopKernel } from "./fake_nexthop_kernel.ts";
 import { describeGateway, FpmPeer, type FpmPeerOptions } from "./fpm_peer.ts";
 import { Harness, specOf } from "./harness.ts";
-import { KERNEL, POST_KERNEL } from "./scripted_provider.ts";
+import { KERNEL, POST_KERNEL, POSTPROCESS } from "./scripted_provider.ts";
 import { createInlineSpawn } from "./spawn.ts";
 import { numberedUpdate } from "./updates.ts";
 import { until } from "./wait.ts";
@@ -27,6 +27,8 @@ const LINKS = [2, 3, 4];
 
 export interface FpmBenchOptions extends FpmPeerOptions {
   options?: Partial<FpmOptions>;
+  /** Stands behind the FPM provider. */
+  last?: Provider;
   /** Leaves the server unstarted, and questions unanswered. */
   isClosed?: boolean;
 }
@@ -43,7 +45,7 @@ export class FpmBench {
   /** Waiting with Atomics.waitAsync does not keep Deno alive. */
   readonly #keepAlive = setInterval(() => {}, 1000);
 
-  constructor({ options = {}, ...peerOptions }: FpmBenchOptions, port: number, peer: FpmPeer) {
+  constructor({ options = {}, last, ...peerOptions }: FpmBenchOptions, port: number, peer: FpmPeer) {
     this.peer = peer;
     this.#sonic = peerOptions.sonic === true;
     const fpm: FpmOptions = {
@@ -59,11 +61,16 @@ export class FpmBench {
     const spec = { kind: "fpm", name: "export", priority: POST_KERNEL, threaded: true };
     this.harness = new Harness({
       spawn: createInlineSpawn((registered: RegisteredProvider) =>
-        registered.kind === "fpm" ? createFpmProvider(registered) : this.kernel,
+        registered.kind === "fpm"
+          ? createFpmProvider(registered)
+          : registered.name === "last"
+            ? last!
+            : this.kernel,
       ),
       providers: [
         specOf({ name: "kernel", priority: KERNEL }),
         { ...spec, options: fpm as unknown as Record<string, unknown> },
+        ...(last === undefined ? [] : [specOf({ name: "last", priority: POSTPROCESS })]),
       ],
       onProviderMessage: (id, body) => this.export.onMessage(id, body as ExportQuestion),
     });

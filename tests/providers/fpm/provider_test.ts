@@ -5,6 +5,7 @@ import { RTM_F_OFFLOAD, RTM_F_OFFLOAD_FAILED } from "../../../ffi/netlink/consta
 import { OUTPUT_BYTES_MAX } from "../../../providers/fpm/output.ts";
 import { FpmBench } from "../../support/fpm_bench.ts";
 import { group, nexthop, RESILIENT } from "../../support/nexthop_bench.ts";
+import { ScriptedProvider } from "../../support/scripted_provider.ts";
 import { numberedUpdate } from "../../support/updates.ts";
 import { until } from "../../support/wait.ts";
 
@@ -134,15 +135,21 @@ describe("FPM provider", () => {
   });
 
   it("takes back what a later provider fails", async () => {
-    const bench = await FpmBench.start();
+    let isFailing = false;
+    const last = new ScriptedProvider((io, slot) => {
+      if (isFailing) io.contexts.fail(slot, 5, "too late");
+    });
+    const bench = await FpmBench.start({ last });
     bench.harness.install(1, 5);
     await bench.agreed();
-    const { dataplane } = bench.harness;
-    assert.equal(dataplane.providers().length, 2);
-    // As the runner does it for a context on its way back.
-    bench.export.onFound(Family.IPV4, 1);
-    await until("it is sent again", () => bench.peer.messages.newRoute === 2);
+    isFailing = true;
+    bench.harness.install(1, 6);
+    bench.harness.install(2);
+    await bench.settled();
+    assert.equal(bench.harness.outcomes.fib_failed, 2);
+    await until("they were sent, and taken back", () => bench.peer.messages.newRoute >= 4);
     await bench.agreed();
+    assert.equal(bench.peer.routes.size, 1);
     await bench.close();
   });
 
