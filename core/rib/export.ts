@@ -116,6 +116,8 @@ export class RouteExport implements RibObserver {
   }
 
   onFound(family: Family, route: number): void {
+    // Nothing was told yet that could be news.
+    if (!this.#isOpen) return;
     for (const subscriber of this.#subscribers.values()) this.#mark(subscriber, family, route);
   }
 
