@@ -56,10 +56,16 @@ export type ExportAnswer =
 
 /** Records in a buffer that grows, for one answer. */
 export class RecordWriter {
-  #bytes = new Uint8Array(EXPORT_BYTES + 4096);
-  #view = new DataView(this.#bytes.buffer);
+  #bytes: Uint8Array<ArrayBuffer>;
+  #view: DataView;
   #length = 0;
   count = 0;
+
+  /** `bytes` are there at first. */
+  constructor(bytes: number) {
+    this.#bytes = new Uint8Array(bytes);
+    this.#view = new DataView(this.#bytes.buffer);
+  }
 
   /** No more should be written into this answer. */
   get isFull(): boolean {
@@ -68,7 +74,8 @@ export class RecordWriter {
 
   /** Appends a record with a key to be filled in at the offset that is returned, and these attributes or flags instead. */
   add(reader: AttrsReader, attrs: number, flags: number): number {
-    const length = attrs === NO_ATTRS ? ATTRS.CONTENT : reader.view.getUint32(reader.offset(attrs) + ATTRS.LENGTH, true);
+    const length =
+      attrs === NO_ATTRS ? ATTRS.CONTENT : reader.view.getUint32(reader.offset(attrs) + ATTRS.LENGTH, true);
     const at = this.#reserve(RECORD.ATTRS + length);
     const bytes = this.#bytes;
     bytes.fill(0, at, at + RECORD.ATTRS + ATTRS.CONTENT);

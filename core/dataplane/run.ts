@@ -15,8 +15,8 @@ import { ProviderRunner } from "./provider_runner.ts";
 import {
   BREATH_MS,
   breathe,
-  deliverToProvider,
   type DataplaneStart,
+  deliverToProvider,
   IDLE_WAIT_MS,
   type ProviderSeat,
   type ThreadEnvironment,

@@ -8,7 +8,14 @@ import { Doorbell } from "../ring/doorbell.ts";
 import { RingConsumer, RingProducer } from "../ring/spsc_ring.ts";
 import { ProviderCounter, providerCounters } from "./counters.ts";
 import { ProviderRunner } from "./provider_runner.ts";
-import { BREATH_MS, breathe, deliverToProvider, IDLE_WAIT_MS, type ProviderStart, type ThreadEnvironment } from "./thread.ts";
+import {
+  BREATH_MS,
+  breathe,
+  deliverToProvider,
+  IDLE_WAIT_MS,
+  type ProviderStart,
+  type ThreadEnvironment,
+} from "./thread.ts";
 
 /** Runs the provider role; resolves when the thread has been told to stop and the provider has let go. */
 export async function runProvider(start: ProviderStart, environment: ThreadEnvironment): Promise<void> {

@@ -13,6 +13,7 @@ import type { Contexts } from "../context/contexts.ts";
 import { U8, U32 } from "../context/layout.ts";
 import { type NexthopObject, nexthopObjectUpdate } from "../context/nexthop_object.ts";
 import {
+  EXPORT_BYTES,
   EXPORT_OBJECTS_MAX,
   type ExportAnswer,
   type ExportQuestion,
@@ -33,6 +34,9 @@ import { NO_ROUTE, RouteState, type RouteStore } from "./route_store.ts";
 
 /** Numbers that one step of a walk looks at; many of them may be free. */
 const WALK_NUMBERS_MAX = 16_384;
+/** What an answer has room for at first, if it is not to be a long one. */
+const SHORT_ANSWER_BYTES = 8 << 10;
+const SHORT_ANSWER_ROUTES = 32;
 /** Pause before objects are told again that were being written when they were told. */
 const OBJECTS_PAUSE_MS = 1000;
 const FAMILIES = [Family.IPV4, Family.IPV6] as const;
@@ -89,7 +93,8 @@ export class RouteExport implements RibObserver {
 
   /** Has a provider send everything again; all of them without a number. */
   replay(id?: number): void {
-    for (const each of this.#subscribers.keys()) if (id === undefined || id === each) this.#tell(each, { type: "replay" });
+    for (const each of this.#subscribers.keys())
+      if (id === undefined || id === each) this.#tell(each, { type: "replay" });
   }
 
   /** Takes what a provider has told; what is no question of an exporter is nobody's here. */
@@ -169,7 +174,8 @@ export class RouteExport implements RibObserver {
 
   #answer(subscriber: Subscriber, question: Question): void {
     if (question.type === "objects") return this.#answerObjects(subscriber, question.token, question.from);
-    const writer = new RecordWriter();
+    const isLong = question.type === "walk" || (question.type === "keys" && question.count > SHORT_ANSWER_ROUTES);
+    const writer = new RecordWriter(isLong ? EXPORT_BYTES + SHORT_ANSWER_BYTES : SHORT_ANSWER_BYTES);
     let next = 0;
     if (question.type === "walk") next = this.#walk(subscriber, writer, question.family, question.from);
     else if (question.type === "keys") this.#lookUp(subscriber, writer, question.keys, question.count);
@@ -197,6 +203,8 @@ export class RouteExport implements RibObserver {
     for (let index = 0; index < count && !writer.isFull; index++) {
       this.#putKeyed(subscriber, writer, bytes, view, index * RECORD.ATTRS);
     }
+    // Freed now: until a full collection, those of a million routes would lie about.
+    keys.transfer(0);
   }
 
   #putKeyed(subscriber: Subscriber, writer: RecordWriter, bytes: Uint8Array, view: DataView, offset: number): void {
@@ -261,14 +269,7 @@ export class RouteExport implements RibObserver {
     return this.#rib.target(store, route) || store.programmed(route);
   }
 
-  #putKey(
-    bytes: Uint8Array,
-    view: DataView,
-    at: number,
-    family: Family,
-    store: RouteStore,
-    route: number,
-  ): void {
+  #putKey(bytes: Uint8Array, view: DataView, at: number, family: Family, store: RouteStore, route: number): void {
     const { table, metric, source, sourceLength }: KeyClass = this.#rib.keyClass(store, route);
     bytes[at + RECORD.FAMILY] = family;
     bytes[at + RECORD.PREFIX_LENGTH] = store.prefixLength(route);
@@ -300,7 +301,9 @@ export class RouteExport implements RibObserver {
     for (const id of pending) subscriber.awaitedObjects.add(id);
     const buffer = encodeObjects(parts);
     const next = isLast ? 0 : end;
-    this.#tell(subscriber.id, { type: "objects", token, objects: buffer, count: parts.length, next, pending }, [buffer]);
+    this.#tell(subscriber.id, { type: "objects", token, objects: buffer, count: parts.length, next, pending }, [
+      buffer,
+    ]);
   }
 
   /** What the kernel holds under the number; null for nothing. */

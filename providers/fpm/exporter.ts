@@ -230,7 +230,10 @@ export class Exporter {
     table.clearDirty(entry);
     table.setBits(entry, (table.bits(entry) & (TOLD | DELETED)) | SEEN | UNRESOLVED);
     const at = offset + ATTRS.NEXTHOP_GROUP;
-    table.setObject(entry, (bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)) >>> 0);
+    table.setObject(
+      entry,
+      (bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)) >>> 0,
+    );
     return entry;
   }
 
@@ -274,6 +277,8 @@ export class Exporter {
     const bytes = new Uint8Array(records);
     const view = new DataView(records);
     for (let index = 0, at = 0; index < count; index++, at = nextRecord(view, at)) this.#onRecord(bytes, view, at);
+    // Freed now: until a full collection, those of a million routes would lie about.
+    records.transfer(0);
     if (what === "keys") {
       // Those that had no place in the answer.
       for (const entry of this.#asked.slice(count)) {

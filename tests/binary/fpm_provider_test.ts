@@ -30,7 +30,12 @@ describe("a daemon with an FPM client", () => {
   const setGroup = async (number: number, members: { via: string; dev: string; weight?: number }[]): Promise<void> => {
     const headers = { "content-type": "application/json" };
     const body = JSON.stringify({ members });
-    const response = await daemon.client.request({ method: "PUT", path: `/v1/nexthop-groups/${number}`, headers, body });
+    const response = await daemon.client.request({
+      method: "PUT",
+      path: `/v1/nexthop-groups/${number}`,
+      headers,
+      body,
+    });
     for await (const line of readLines(response)) assert.match(line, /fib_programmed/);
     const index = linkIndexes();
     const hops = members.map(({ via, dev, weight = 1 }) => `${index.get(dev)}.${via}*${weight}`);
@@ -62,7 +67,11 @@ describe("a daemon with an FPM client", () => {
   const agreed = async (): Promise<void> => {
     let last: string[] = [];
     try {
-      await until("the server has it all", async () => (last = await differences()).length === 0, 60_000);
+      const isSame = async (): Promise<boolean> => {
+        last = await differences();
+        return last.length === 0;
+      };
+      await until("the server has it all", isSame, 60_000);
     } catch (error) {
       assert.fail(`${error}: ${last.join("\n")}\n${daemon.log.slice(-2000)}`);
     }
@@ -100,7 +109,8 @@ describe("a daemon with an FPM client", () => {
     const lines = Array.from({ length: ROUTES }, (_, number) => {
       const prefix = prefixOf(number);
       if (number % 4 === 0) return `route add ${prefix} nhid ${number % 8 === 0 ? 7 : 8}`;
-      if (number % 4 === 1) return `route add ${prefix} nexthop via 10.0.0.2 dev v0 weight 2 nexthop via 10.0.1.2 dev v2`;
+      if (number % 4 === 1)
+        return `route add ${prefix} nexthop via 10.0.0.2 dev v0 weight 2 nexthop via 10.0.1.2 dev v2`;
       return `route add ${prefix} via 10.0.0.${2 + (number % 5)} dev v0`;
     });
     lines.push("route add blackhole 2001:db8:aaaa::/48", "route add unreachable 100.128.0.0/10 table 100");
@@ -120,7 +130,8 @@ describe("a daemon with an FPM client", () => {
     await peer.vanish();
     await until("it is noticed", async () => (await metric("state")) === 0);
     const changes = Array.from({ length: 3000 }, (_, number) => `route del ${prefixOf(number)}`);
-    for (let number = 3000; number < 5000; number++) changes.push(`route replace ${prefixOf(number)} via 10.0.0.9 dev v0`);
+    for (let number = 3000; number < 5000; number++)
+      changes.push(`route replace ${prefixOf(number)} via 10.0.0.9 dev v0`);
     await sendUpdates(daemon, changes, { owner: "bgp" });
     await peer.listen();
     await agreed();
@@ -136,7 +147,10 @@ describe("a daemon with an FPM client", () => {
     assert.equal(peer.routes.size, lines.length - 3000, "what was adopted is exported");
     assert.equal(peer.messages.newRoute - messages, lines.length - 3000);
     for (const route of peer.table().values()) assert.doesNotMatch(route, /unknown/);
-    assert.deepEqual((await agreement(daemon, ns, new Map())).filter((line) => !line.includes("undefined")), []);
+    assert.deepEqual(
+      (await agreement(daemon, ns, new Map())).filter((line) => !line.includes("undefined")),
+      [],
+    );
   });
 
   it("exports the main table to SONiC, with the nexthops in the routes if it is told to", { skip }, async () => {

@@ -5,13 +5,13 @@
 import assert from "node:assert/strict";
 import { clearInterval, setImmediate, setInterval } from "node:timers";
 import { NO_ATTRS } from "../../core/context/attrs.ts";
-import type { ExportQuestion } from "../../core/context/route_export.ts";
 import { NexthopObjectKind } from "../../core/context/nexthop_object.ts";
+import type { ExportQuestion } from "../../core/context/route_export.ts";
 import type { Provider, RegisteredProvider } from "../../core/dataplane/provider.ts";
 import { createFpmCounterStorage, type FpmCounterName, readFpmCounters } from "../../core/model/fpm_counters.ts";
 import { LinkTable } from "../../core/model/link_table.ts";
 import { formatPrefix } from "../../core/model/prefix.ts";
-import { createRouteUpdate, Family, type RouteUpdate, RouteType } from "../../core/model/route.ts";
+import { createRouteUpdate, Family, RouteType, type RouteUpdate } from "../../core/model/route.ts";
 import { RouteExport } from "../../core/rib/export.ts";
 import { NexthopGroups } from "../../core/rib/nexthop_groups.ts";
 import { createFpmProvider, type FpmOptions } from "../../providers/fpm/provider.ts";
@@ -61,11 +61,7 @@ export class FpmBench {
     const spec = { kind: "fpm", name: "export", priority: POST_KERNEL, threaded: true };
     this.harness = new Harness({
       spawn: createInlineSpawn((registered: RegisteredProvider) =>
-        registered.kind === "fpm"
-          ? createFpmProvider(registered)
-          : registered.name === "last"
-            ? last!
-            : this.kernel,
+        registered.kind === "fpm" ? createFpmProvider(registered) : registered.name === "last" ? last! : this.kernel,
       ),
       providers: [
         specOf({ name: "kernel", priority: KERNEL }),

@@ -4,8 +4,8 @@
  */
 import { createServer, type Server, type Socket } from "node:net";
 import { clearTimeout, setTimeout } from "node:timers";
-import { Family } from "../../core/model/route.ts";
 import { formatAddress, formatPrefix } from "../../core/model/prefix.ts";
+import { Family } from "../../core/model/route.ts";
 import { FPM_HEADER_LENGTH, FPM_TYPE_NETLINK, FrameReader, putFrameHeader } from "../../ffi/fpm/frame.ts";
 import * as c from "../../ffi/netlink/constants.ts";
 import { align4, messageLength, messageType } from "../../ffi/netlink/message.ts";

@@ -183,7 +183,10 @@ describe("route export", () => {
     encodeRecord(view, bytes, 0, numberedUpdate(77), 0);
     rib.adopt(bytes, view, 0);
     await exporter.noticed();
-    assert.deepEqual(exporter.changes().told.map(({ number, flags }) => [number, flags]), [[77, 0]]);
+    assert.deepEqual(
+      exporter.changes().told.map(({ number, flags }) => [number, flags]),
+      [[77, 0]],
+    );
     await bench.close();
   });
 
@@ -202,7 +205,11 @@ describe("route export", () => {
       );
       bench.harness.admit(numberedUpdate(1, UpdateOp.DELETE));
       await bench.settled();
-      if (wantsFailed) assert.deepEqual(exporter.keys([1]).told.map(({ flags }) => flags), [RECORD_ABSENT]);
+      if (wantsFailed)
+        assert.deepEqual(
+          exporter.keys([1]).told.map(({ flags }) => flags),
+          [RECORD_ABSENT],
+        );
       await bench.close();
     }
   });

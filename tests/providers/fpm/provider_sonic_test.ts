@@ -21,7 +21,10 @@ describe("FPM provider, for SONiC", () => {
     assert.equal(bench.counter("routesDropped"), 2);
     assert.equal(bench.peer.table().get("10.0.0.2/32 table 0 metric 20"), "2.10.0.2.9*255 3.10.0.3.9*1");
     const groups = [...bench.peer.nexthops.values()].filter((each) => "members" in each);
-    assert.deepEqual(groups.map((each) => "members" in each && each.resilient), [false]);
+    assert.deepEqual(
+      groups.map((each) => "members" in each && each.resilient),
+      [false],
+    );
     // A route that becomes one that it does not take is gone over there.
     bench.harness.admit({ ...numberedUpdate(1), type: RouteType.UNREACHABLE, nexthops: [] });
     await bench.settled();
@@ -56,7 +59,10 @@ describe("FPM provider, for SONiC", () => {
     // As when its interface was made again: the object keeps its number.
     const { writer } = bench.groups;
     const changed = { ...first!.nexthop, ifindex: 4 };
-    assert.equal(await writer.install(first!.id, { kind: 0x80, nexthop: changed }, { kind: 0x80, nexthop: first!.nexthop }), null);
+    assert.equal(
+      await writer.install(first!.id, { kind: 0x80, nexthop: changed }, { kind: 0x80, nexthop: first!.nexthop }),
+      null,
+    );
     await until("routes lead there", () =>
       [...bench.peer.table().values()].every((hops) => hops === "3.10.0.3.9*1 4.10.0.2.9*1"),
     );

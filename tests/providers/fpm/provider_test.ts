@@ -23,7 +23,9 @@ describe("FPM provider", () => {
     await bench.groups.set(7, group([nexthop(2, 9), nexthop(3, 9, 10)]));
     await bench.groups.set(8, group([nexthop(3, 9)], { resilient: RESILIENT }));
     for (let number = 0; number < 200; number++) {
-      bench.harness.admit(number % 2 === 0 ? numberedUpdate(number) : bench.onGroup(number, 7 + (number % 3 === 0 ? 1 : 0)));
+      bench.harness.admit(
+        number % 2 === 0 ? numberedUpdate(number) : bench.onGroup(number, 7 + (number % 3 === 0 ? 1 : 0)),
+      );
     }
     bench.harness.admit({ ...numberedUpdate(300), type: RouteType.BLACKHOLE, nexthops: [], protocol: 186 });
     bench.harness.admit(ipv6Update(1));
