@@ -26,7 +26,7 @@ import type { NexthopTable } from "./nexthop_table.ts";
 import type { OutputBuffer } from "./output.ts";
 import type { RouteEncoder } from "./route_encoder.ts";
 import { RouteKey } from "./route_key.ts";
-import { DELETED, KEPT, NO_ENTRY, SEEN, TOLD, ToldTable, UNRESOLVED } from "./told_table.ts";
+import { DELETED, KEPT, NO_ENTRY, PENDING, SEEN, TOLD, ToldTable, UNRESOLVED } from "./told_table.ts";
 
 /** Where the connection stands: none; nexthop objects are asked for; routes are; all was sent. */
 type Phase = "off" | "objects" | "walk" | "stream";
@@ -82,7 +82,9 @@ export class Exporter {
     this.#objectsFrom = 0;
     this.#areObjectsDue = true;
     this.#parts.nexthops.beginConnection();
-    for (const table of this.#tables) forEachEntry(table, (entry) => table.setBits(entry, table.bits(entry) & ~SEEN));
+    for (const table of this.#tables) {
+      forEachEntry(table, (entry) => table.setBits(entry, table.bits(entry) & ~(SEEN | PENDING)));
+    }
     this.#parts.counters.add("replays");
     this.#parts.counters.setState("replaying");
     this.pump();
@@ -228,7 +230,10 @@ export class Exporter {
   #setUnresolved(table: ToldTable, key: RouteKey, bytes: Uint8Array, offset: number): number {
     const entry = table.findOrInsert(key);
     table.clearDirty(entry);
-    table.setBits(entry, (table.bits(entry) & (TOLD | DELETED)) | SEEN | UNRESOLVED);
+    const kept = table.bits(entry) & (TOLD | DELETED);
+    table.setBits(entry, kept | SEEN | UNRESOLVED);
+    // What the peer was told earlier may be by another object, which it needs for it.
+    if ((kept & TOLD) !== 0) return entry;
     const at = offset + ATTRS.NEXTHOP_GROUP;
     table.setObject(
       entry,
@@ -308,7 +313,7 @@ export class Exporter {
     else if ((flags & RECORD_PENDING) !== 0) {
       if (entry === NO_ENTRY) return;
       if ((table.bits(entry) & KEPT) === 0 && !table.isDirty(entry)) table.remove(entry);
-      else table.setBits(entry, table.bits(entry) | SEEN);
+      else table.setBits(entry, table.bits(entry) | SEEN | PENDING);
     } else if ((flags & RECORD_ABSENT) !== 0) {
       if (entry === NO_ENTRY) return;
       if ((table.bits(entry) & TOLD) !== 0) this.#sendDelete(table, key, entry);
@@ -365,9 +370,9 @@ export class Exporter {
       if (affected.size === 0 && table.unresolvedCount === 0) continue;
       forEachEntry(table, (entry) => {
         const object = table.object(entry);
-        if (object === 0) return;
-        const isUnresolved = (table.bits(entry) & UNRESOLVED) !== 0;
-        if (affected.has(object) || (isUnresolved && appeared.has(object))) table.setDirty(entry);
+        const bits = table.bits(entry);
+        const isWaiting = (bits & UNRESOLVED) !== 0 && (appeared.has(object) || (bits & TOLD) !== 0);
+        if (isWaiting || affected.has(object)) table.setDirty(entry);
       });
     }
     affected.clear();
@@ -384,7 +389,9 @@ export class Exporter {
     } else if (this.#ipv4.dirtyCount > 0) this.#askKeys(this.#ipv4);
     else if (this.#ipv6.dirtyCount > 0) this.#askKeys(this.#ipv6);
     else if (this.#areChangesDue) this.#ask({ type: "changes", token: this.#token });
-    else if (nexthops.hasRetired) nexthops.sendDeletions(output, (object) => this.#objectUsers.has(object));
+    else if (nexthops.hasRetired && this.#ipv4.pendingCount + this.#ipv6.pendingCount === 0) {
+      nexthops.sendDeletions(output, (object) => this.#objectUsers.has(object));
+    }
   }
 
   #askKeys(table: ToldTable): void {

@@ -22,6 +22,12 @@ interface Announced {
   isSent: boolean;
 }
 
+/** A number that the peer need not know any more: of an object that is no more, 0 for one that has another number now. */
+interface Retired {
+  object: number;
+  isSingle: boolean;
+}
+
 /** Fresh numbers begin in the upper part of what there is, at random: an earlier life may have left lower ones. */
 const FRESH_MIN = 0x1000_0000;
 const FRESH_SPAN = 0x6000_0000;
@@ -45,11 +51,8 @@ export class NexthopTable {
   readonly #announced = new Map<number, Announced>();
   readonly #dirtySingles = new Set<number>();
   readonly #dirtyGroups = new Set<number>();
-  /**
-   * Numbers that the peer may forget when no route needs them any more, and the objects that had them, which are no more;
-   * 0 for one that has another number now. Groups stand before their members.
-   */
-  readonly #retired = new Map<number, number>();
+  /** Numbers that the peer may forget when no route needs them any more. */
+  readonly #retired = new Map<number, Retired>();
   /** Objects whose routes come to something else than the peer was told. */
   readonly affected = new Set<number>();
   /** Objects that the peer knows now, for routes that could not be told without. */
@@ -62,7 +65,7 @@ export class NexthopTable {
   /** Those being written while they were listed. */
   readonly #pending = new Set<number>();
   /** Numbers that the peer was told to forget, and may not have read that yet. */
-  readonly #deleted = new Set<number>();
+  readonly #deleted = new Map<number, Retired>();
   #lastFresh = FRESH_MIN + Math.floor(Math.random() * FRESH_SPAN);
 
   constructor(options: NexthopTableOptions) {
@@ -120,7 +123,7 @@ export class NexthopTable {
     this.#touched = null;
     this.affected.clear();
     this.appeared.clear();
-    for (const exportId of this.#deleted) this.#retired.set(exportId, 0);
+    for (const [exportId, retired] of this.#deleted) this.#retired.set(exportId, retired);
     this.#deleted.clear();
     for (const announced of this.#announced.values()) announced.isSent = false;
     for (const id of this.#objects.keys()) this.#markDirty(id);
@@ -142,13 +145,14 @@ export class NexthopTable {
 
   #remove(id: number): void {
     this.#forgetMembers(id);
+    const isSingle = this.#isSingle(id);
     if (!this.#objects.delete(id)) return;
     this.#dirtySingles.delete(id);
     this.#dirtyGroups.delete(id);
     const announced = this.#announced.get(id);
     if (announced === undefined) return;
     this.#announced.delete(id);
-    this.#retired.set(announced.exportId, id);
+    this.#retired.set(announced.exportId, { object: id, isSingle });
     this.appeared.delete(id);
   }
 
@@ -231,7 +235,8 @@ export class NexthopTable {
       return;
     }
     counters.add("nexthopsSent");
-    if (before !== undefined && before.exportId !== exportId) this.#retired.set(before.exportId, 0);
+    if (before !== undefined && before.exportId !== exportId)
+      this.#retired.set(before.exportId, { object: 0, isSingle: true });
     this.#retired.delete(exportId);
     this.#deleted.delete(exportId);
     this.#announced.set(id, { exportId, text, isSent: true });
@@ -257,22 +262,33 @@ export class NexthopTable {
   }
 
   /**
-   * Deletes what the peer need not know any more, while there is room, up to the first that `isUsed` by a route over there:
-   * it goes when the peer was told of the route. All routes that are to be sent anew must have been.
+   * Deletes what the peer need not know any more, while there is room: groups before their members. One that `isUsed` by a
+   * route over there goes when the peer was told of the route. All routes that are to be sent anew must have been.
    */
   sendDeletions(output: OutputBuffer, isUsed: (object: number) => boolean): void {
-    for (const [exportId, object] of this.#retired) {
-      if (!output.hasRoom || (object !== 0 && isUsed(object))) return;
-      this.#retired.delete(exportId);
-      const at = output.begin();
-      if (output.end(encodeNexthopDelete(output.view, at, exportId, 0))) {
-        this.#options.counters.add("nexthopDeletesSent");
-        this.#deleted.add(exportId);
-        for (const oldest of this.#deleted) {
-          if (this.#deleted.size <= DELETED_MAX) break;
-          this.#deleted.delete(oldest);
-        }
+    let isGroupLeft = false;
+    for (const wanted of [false, true]) {
+      if (isGroupLeft) return;
+      for (const [exportId, retired] of this.#retired) {
+        if (retired.isSingle !== wanted) continue;
+        if (!output.hasRoom) return;
+        // The kernel drops a group with its last member, which may be told before the group's end is noticed.
+        const isMember = this.#users.has(retired.object);
+        if (isMember || (retired.object !== 0 && isUsed(retired.object))) isGroupLeft = true;
+        else this.#sendDeletion(output, exportId, retired);
       }
+    }
+  }
+
+  #sendDeletion(output: OutputBuffer, exportId: number, retired: Retired): void {
+    this.#retired.delete(exportId);
+    const at = output.begin();
+    if (!output.end(encodeNexthopDelete(output.view, at, exportId, 0))) return;
+    this.#options.counters.add("nexthopDeletesSent");
+    this.#deleted.set(exportId, retired);
+    for (const oldest of this.#deleted.keys()) {
+      if (this.#deleted.size <= DELETED_MAX) break;
+      this.#deleted.delete(oldest);
     }
   }
 }

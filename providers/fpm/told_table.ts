@@ -20,6 +20,8 @@ export const SEEN = 0x02;
 export const UNRESOLVED = 0x04;
 /** The peer was told to delete it, but may not have read that yet: if the connection ends now, it may still hold it. */
 export const DELETED = 0x08;
+/** A write of it was under way when it was asked for: what the peer holds of it may be older than what is known here. */
+export const PENDING = 0x10;
 /** What makes an entry worth keeping. */
 export const KEPT = TOLD | UNRESOLVED | DELETED;
 
@@ -55,6 +57,7 @@ export class ToldTable {
   count = 0;
   toldCount = 0;
   unresolvedCount = 0;
+  pendingCount = 0;
   /** Hash index in shards that grow one by one, so that no update waits for all of it to be hashed again. */
   readonly #shards: Uint32Array[] = Array.from({ length: SHARDS }, () => new Uint32Array(SHARD_MIN));
   readonly #shardCounts = new Uint32Array(SHARDS);
@@ -168,6 +171,7 @@ export class ToldTable {
     const meta = this.#get(entry, META);
     const before = meta >>> 24;
     this.toldCount += (bits & TOLD) - (before & TOLD);
+    if (((bits ^ before) & PENDING) !== 0) this.pendingCount += (bits & PENDING) !== 0 ? 1 : -1;
     if (((bits ^ before) & UNRESOLVED) !== 0) this.unresolvedCount += (bits & UNRESOLVED) !== 0 ? 1 : -1;
     this.#set(entry, META, ((bits << 24) | (meta & 0xffffff)) >>> 0);
   }

@@ -160,7 +160,8 @@ export class FpmBench {
         const single = this.kernel.objects.get(id);
         assert.ok(single?.kind === NexthopObjectKind.SINGLE);
         const { ifindex, viaFamily, via } = single.nexthop;
-        return `${ifindex}.${describeGateway(viaFamily, via)}*${weight}`;
+        // The weight of an only nexthop means nothing, and a route that has it itself does not say it.
+        return `${ifindex}.${describeGateway(viaFamily, via)}*${object.members.length === 1 ? 1 : weight}`;
       })
       .sort()
       .join(" ");

@@ -147,7 +147,7 @@ export class FpmPeer {
     const hops = nexthop.members.map((member) => {
       const single = this.nexthops.get(member.id);
       return single !== undefined && "single" in single
-        ? `${single.single}*${member.weight}`
+        ? `${single.single}*${nexthop.members.length === 1 ? 1 : member.weight}`
         : `unknown member ${member.id}`;
     });
     return hops.sort().join(" ");
@@ -228,7 +228,8 @@ export class FpmPeer {
     const { id, group, oif, hasGateway, family, gateway } = message;
     if (message.type === c.RTM_DELNEXTHOP) {
       this.messages.delNexthop += 1;
-      if (this.#isInUse(id)) this.errors.push(`nexthop object ${id} is deleted while it is in use`);
+      const user = this.#userOf(id);
+      if (user !== null) this.errors.push(`nexthop object ${id} is deleted while ${user} is on it`);
       this.nexthops.delete(id);
       return;
     }
@@ -252,12 +253,12 @@ export class FpmPeer {
     this.nexthops.set(id, { single });
   }
 
-  #isInUse(id: number): boolean {
-    for (const route of this.routes.values()) if (route.nexthopId === id) return true;
-    for (const nexthop of this.nexthops.values()) {
-      if ("members" in nexthop && nexthop.members.some((member) => member.id === id)) return true;
+  #userOf(id: number): string | null {
+    for (const [key, { nexthopId }] of this.routes) if (nexthopId === id) return key;
+    for (const [number, nexthop] of this.nexthops) {
+      if ("members" in nexthop && nexthop.members.some((member) => member.id === id)) return `group ${number}`;
     }
-    return false;
+    return null;
   }
 
   /** Sends the route back, as offloaded or not. */
