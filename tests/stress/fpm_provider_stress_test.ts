@@ -4,7 +4,7 @@ import { describe, it } from "node:test";
 import { setImmediate } from "node:timers";
 import { UpdateOp } from "../../core/model/route.ts";
 import { Prng } from "../../core/prng.ts";
-import { FpmBench } from "../support/fpm_bench.ts";
+import { FpmBench } from "../support/fpm_export_bench.ts";
 import { group, nexthop } from "../support/nexthop_bench.ts";
 import { numberedUpdate } from "../support/updates.ts";
 

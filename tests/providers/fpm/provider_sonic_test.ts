@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { RouteType, UpdateOp } from "../../../core/model/route.ts";
-import { FpmBench } from "../../support/fpm_bench.ts";
+import { FpmBench } from "../../support/fpm_export_bench.ts";
 import { group, nexthop, RESILIENT } from "../../support/nexthop_bench.ts";
 import { numberedUpdate } from "../../support/updates.ts";
 import { until } from "../../support/wait.ts";

@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import { createRouteUpdate, Family, RouteType, type RouteUpdate, UpdateOp } from "../../../core/model/route.ts";
 import { RTM_F_OFFLOAD, RTM_F_OFFLOAD_FAILED } from "../../../ffi/netlink/constants.ts";
 import { OUTPUT_BYTES_MAX } from "../../../providers/fpm/output.ts";
-import { FpmBench } from "../../support/fpm_bench.ts";
+import { FpmBench } from "../../support/fpm_export_bench.ts";
 import { group, nexthop, RESILIENT } from "../../support/nexthop_bench.ts";
 import { ScriptedProvider } from "../../support/scripted_provider.ts";
 import { numberedUpdate } from "../../support/updates.ts";
