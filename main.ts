@@ -10,6 +10,7 @@ import { runDataplane } from "./core/dataplane/run.ts";
 import { runProvider } from "./core/dataplane/run_provider.ts";
 import type { Libc } from "./ffi/libc/symbols.ts";
 import { selectRuntime } from "./ffi/runtime/select.ts";
+import { createFpmProvider } from "./providers/fpm/provider.ts";
 import { runMonitor } from "./providers/kernel/monitor.ts";
 import { createKernelProvider, type KernelOptions } from "./providers/kernel/provider.ts";
 import { createRecordProvider } from "./providers/record/provider.ts";
@@ -25,6 +26,8 @@ function providerFactory(libc: Libc): ProviderFactory {
         return createTestProvider(provider);
       case "record":
         return createRecordProvider(provider);
+      case "fpm":
+        return createFpmProvider(provider);
       default:
         throw new RangeError(`Cannot make provider "${provider.name}": there is no kind "${provider.kind}"`);
     }

@@ -14,7 +14,6 @@ import { createHarness } from "../tests/support/api_harness.ts";
  */
 export const KEYS_WITHOUT_EFFECT: readonly { section: string; key: string; member: string }[] = [
   { section: "[fpm]", key: "*", member: "fpm.listen" },
-  { section: '[[provider]] kind = "fpm"', key: "*", member: 'case "fpm"' },
   { section: '[[provider]] kind = "plugin"', key: "*", member: 'case "plugin"' },
 ];
 

@@ -89,7 +89,7 @@ interface ProviderConfigBase {
 export type ProviderConfig = ProviderConfigBase &
   (
     | { kind: "kernel" }
-    | { kind: "fpm"; address: Endpoint; profile: string }
+    | { kind: "fpm"; address: Endpoint; profile: "frr" | "sonic"; nexthopGroups: boolean; exportFailed: boolean }
     | { kind: "test"; seed: number; failRate: number; delayMs: number }
     | { kind: "record"; path: string }
     | { kind: "plugin"; path: string }
@@ -405,7 +405,14 @@ function toProviderConfig(provider: ParsedConfig["provider"][number]): ProviderC
     case "kernel":
       return { ...base, kind: "kernel" };
     case "fpm":
-      return { ...base, kind: "fpm", address: provider.address, profile: provider.profile };
+      return {
+        ...base,
+        kind: "fpm",
+        address: provider.address,
+        profile: provider.profile,
+        nexthopGroups: provider["nexthop-groups"],
+        exportFailed: provider["export-failed"],
+      };
     case "test":
       return {
         ...base,

@@ -182,7 +182,7 @@ function list<T>(read: (text: string) => T | undefined, expected: string) {
     .array(z.string({ error }), { error })
     .transform((texts, context) => {
       const values = texts.map(read);
-      const wrong = values.findIndex((value) => value === undefined);
+      const wrong = values.indexOf(undefined);
       if (wrong === -1) return values as T[];
       context.addIssue({ code: "custom", message: `${error}, which ${JSON.stringify(texts[wrong])} is not` });
       return z.NEVER;
@@ -309,10 +309,21 @@ export const PROVIDER_SCHEMAS = {
     "fpm",
     { priority: "post-kernel", threaded: true },
     {
+      threaded: z
+        .literal(true, { error: "expected true: an FPM client always runs in a thread of its own" })
+        .meta({ type: "boolean" })
+        .default(true)
+        .describe("Always true: an FPM client runs in a thread of its own."),
       address: connect().describe("FPM server to export routes to."),
-      profile: text(/^[a-z0-9-]+$/, "the name of a profile", "name")
+      profile: choice(["frr", "sonic"])
         .default("frr")
-        .describe("Dialect of the FPM server."),
+        .describe("Dialect of the FPM server: that of FRR's tools and of dplaned itself, or that of SONiC's fpmsyncd."),
+      "nexthop-groups": boolean()
+        .default(true)
+        .describe("Whether nexthop objects are exported. `false`: each route has its nexthops itself."),
+      "export-failed": boolean()
+        .default(false)
+        .describe("Whether routes that the kernel has refused are exported all the same."),
     },
   ),
   test: providerSchema(

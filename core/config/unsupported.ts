@@ -10,7 +10,7 @@ export function findUnsupported(config: Config): ConfigProblem[] {
   const origin = config.path ?? "configuration";
   const found: string[] = [];
   for (const { kind } of config.providers) {
-    if (kind === "fpm" || kind === "plugin") found.push(`[[provider]] kind = "${kind}"`);
+    if (kind === "plugin") found.push(`[[provider]] kind = "${kind}"`);
   }
   return found.map((key) => ({ origin, key, message: `dplaned ${VERSION} does not have this yet; remove it` }));
 }

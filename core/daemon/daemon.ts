@@ -18,20 +18,24 @@ import {
 import { findUnsupported } from "../config/unsupported.ts";
 import { FINISH_DEADLINE_MS, OWNER_DISTANCE_DEFAULT, VERSION } from "../constants.ts";
 import { AttrsStore, createAttrsStorage } from "../context/attrs_store.ts";
+import type { ExportQuestion } from "../context/route_export.ts";
 import { Dataplane } from "../dataplane/dataplane.ts";
 import { PROVIDER_PRIORITY_NAMES, ProviderPriority, type ProviderSpec } from "../dataplane/provider.ts";
 import type { SpawnThread } from "../dataplane/supervisor.ts";
 import { createLog, type Log, type RootLog } from "../log.ts";
+import { createFpmClientCounterStorage } from "../model/fpm_client_counters.ts";
 import { LinkTable } from "../model/link_table.ts";
 import { createApi } from "../northbound/api.ts";
 import { describeDrift } from "../northbound/audit_api.ts";
 import type { RunCommand } from "../northbound/cli/grammar.ts";
 import { EventBus } from "../northbound/events.ts";
 import { FpmServer } from "../northbound/fpm/fpm_server.ts";
+import type { FpmClient } from "../northbound/fpm_client_json.ts";
 import { Pacer } from "../northbound/pacer.ts";
 import { formatAddress, type NorthboundServer, startServer } from "../northbound/server.ts";
 import { readinessReasons } from "../northbound/status.ts";
 import { Drift } from "../rib/drift.ts";
+import { RouteExport } from "../rib/export.ts";
 import { Journal } from "../rib/journal.ts";
 import { NexthopGroups } from "../rib/nexthop_groups.ts";
 import { Retrier } from "../rib/retry.ts";
@@ -118,6 +122,8 @@ class Daemon {
   readonly #watch: KernelWatch;
   readonly #journal: Journal;
   readonly #groups: NexthopGroups;
+  readonly #export: RouteExport;
+  readonly #fpmClients: FpmClient[] = [];
   /** What startup still waits for. */
   #pending = ["the kernel's links and routes are being read"];
   #stop = Promise.withResolvers<number>();
@@ -140,6 +146,7 @@ class Daemon {
       log: rootLog.category("dataplane"),
       onLog: ({ record }) => rootLog.record(record),
       onResults: (slots, count) => this.#rib.settle(slots, count),
+      onProviderMessage: (id, body) => this.#export.onMessage(id, body as ExportQuestion),
       onHealthChange,
     });
     // An update of a route that is in the kernel and not yet known to the RIB would be taken for a new one.
@@ -150,7 +157,13 @@ class Daemon {
     this.#groups = new NexthopGroups(this.#rib, this.#dataplane, this.#links, config.kernel.nexthopObjects);
     this.#rib.groups = this.#groups;
     this.#rib.owners.configure(owners);
-    for (const spec of providerSpecs(config, portIdCell)) this.#dataplane.register(spec);
+    this.#export = new RouteExport(this.#rib, this.#groups, (id, answer, transfer) =>
+      this.#dataplane.tellProvider(id, answer, transfer),
+    );
+    for (const spec of providerSpecs(config, portIdCell)) {
+      const { kind, name, options } = this.#dataplane.register(spec);
+      if (kind === "fpm") this.#fpmClients.push(fpmClient(name, options));
+    }
     this.#retrier = new Retrier(this.#rib);
     this.#watch = new KernelWatch({
       spawn: environment.spawnMonitor,
@@ -195,6 +208,7 @@ class Daemon {
       retrier: this.#retrier,
       journal: this.#journal,
       groups: this.#groups,
+      fpmClients: this.#fpmClients,
       dataplane: this.#dataplane,
       links: this.#links,
       events: this.#events,
@@ -211,7 +225,7 @@ class Daemon {
       },
       tableNumber: (name) => tableNames.get(name) ?? 0,
       pacer: this.#pacer,
-      fpm: () => ({ server: this.#fpm?.describe() ?? null }),
+      fpmServer: () => this.#fpm?.describe() ?? null,
       collectGarbage: this.#collectGarbage,
     });
     this.#server = await startServer({
@@ -238,6 +252,7 @@ class Daemon {
     if (broken !== undefined) throw new Error(broken.reason);
     const { routes, unreadable } = await adoption;
     this.#pending = [];
+    this.#export.open();
     this.#dataplane.openAdmission();
     if (this.#config.kernel.nexthopObjects === "on" && !(await this.#groups.isUsingObjects())) {
       throw new Error(
@@ -371,12 +386,26 @@ const PRIORITY_BY_NAME = new Map(
 
 function toSpec(provider: ProviderConfig, config: Config, portIdCell: SharedArrayBuffer): ProviderSpec {
   const { kind, name = "", priority, threaded, ...own } = provider;
-  const kernel = { netns: config.kernel.netns ?? undefined, protocol: config.kernel.protocol, portIdCell };
+  const { netns, protocol } = config.kernel;
+  let options: ProviderSpec["options"] = own;
+  if (kind === "kernel") options = { netns: netns ?? undefined, protocol, portIdCell };
+  else if (kind === "fpm") options = { ...own, protocol, counters: createFpmClientCounterStorage() };
   return {
     kind,
     name,
     priority: PRIORITY_BY_NAME.get(priority) ?? ProviderPriority.POST_KERNEL,
     threaded,
-    options: kind === "kernel" ? kernel : own,
+    options,
   };
+}
+
+/** An FPM client by what its provider is given. */
+function fpmClient(name: string, options: ProviderSpec["options"]): FpmClient {
+  const { address, profile, counters } = options as {
+    address: { host: string; port: number };
+    profile: string;
+    counters: SharedArrayBuffer;
+  };
+  const host = address.host.includes(":") ? `[${address.host}]` : address.host;
+  return { name, address: `${host}:${address.port}`, profile, counters };
 }

@@ -12,7 +12,7 @@ export function spawnWorker<Message>(
   entry: URL,
   start: WorkerStart,
   events: { onMessage(message: Message): void; onExit(error: string): void },
-): { post(message: ToThread): void; terminate(): Promise<void> } {
+): { post(message: ToThread, transfer?: readonly ArrayBuffer[]): void; terminate(): Promise<void> } {
   const worker = new Worker(entry, { workerData: start });
   let failure = "";
   worker.on("message", (message: Message) => events.onMessage(message));
@@ -21,7 +21,7 @@ export function spawnWorker<Message>(
   });
   worker.on("exit", (code: number) => events.onExit(failure || (code === 0 ? "" : `exit code ${code}`)));
   return {
-    post: (message) => worker.postMessage(message),
+    post: (message, transfer = []) => worker.postMessage(message, [...transfer]),
     terminate: async () => {
       await worker.terminate();
     },
@@ -37,7 +37,7 @@ export function threadPort(): Pick<ThreadEnvironment, "post" | "onMessage"> {
   };
   port.on("message", (message: ToThread) => handler(message));
   return {
-    post: (message) => port.postMessage(message),
+    post: (message, transfer = []) => port.postMessage(message, [...transfer]),
     onMessage: (newHandler) => {
       handler = newHandler;
       for (const message of early.splice(0)) handler(message);

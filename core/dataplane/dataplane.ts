@@ -40,6 +40,8 @@ export interface DataplaneOptions {
   onResults: (slots: Uint32Array, count: number) => void;
   /** Something a health probe would say has changed. */
   onHealthChange: () => void;
+  /** What a provider has told the main thread. */
+  onProviderMessage?: (id: number, body: unknown) => void;
   stuckAfterMs?: number;
 }
 
@@ -103,6 +105,7 @@ export class Dataplane {
       spawn: options.spawn,
       log: options.log,
       onLog: options.onLog,
+      onProviderMessage: (id, body) => options.onProviderMessage?.(id, body),
       onChange: options.onHealthChange,
     });
   }
@@ -263,6 +266,7 @@ export class Dataplane {
     if (message.type === "log") this.#options.onLog(message);
     else if (message.type === "attached") this.#registry.onAttached(message.id);
     else if (message.type === "provider-failed") this.#registry.onFailed(message.id, message.error);
+    else if (message.type === "from-provider") this.#options.onProviderMessage?.(message.id, message.body);
   }
 
   /** Settles results as they come, in slices that leave the event loop free in between. */
@@ -488,6 +492,11 @@ export class Dataplane {
 
   providers(): ProviderSnapshot[] {
     return this.#registry.snapshot(this.#memory);
+  }
+
+  /** Sends plain data to a provider, if it runs. Buffers in `transfer` move over instead of being copied. */
+  tellProvider(id: number, body: unknown, transfer?: readonly ArrayBuffer[]): void {
+    this.#registry.tell(id, body, transfer);
   }
 
   /** The name of a provider by its number, for results. */

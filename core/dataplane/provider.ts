@@ -69,6 +69,11 @@ export interface ProviderIo {
    * another callback of the provider's own it wakes the thread.
    */
   signalWork(): void;
+  /**
+   * Sends plain data to whoever on the main thread deals with providers of this kind. Buffers in `transfer` move over
+   * instead of being copied. Answers come through {@linkcode Provider.onMessage}.
+   */
+  tell(body: unknown, transfer?: readonly ArrayBuffer[]): void;
 }
 
 /** One module of the pipeline. All calls come from one thread, one after the other. */
@@ -83,6 +88,8 @@ export interface Provider {
   process(io: ProviderIo): void;
   /** Takes back what `process` did for this context, because a later provider failed it. The context is not put out. */
   undo?(io: ProviderIo, slot: number): void;
+  /** What the main thread has sent to this provider, between two calls of `process`. */
+  onMessage?(io: ProviderIo, body: unknown): void;
   /** Early: no new work will be admitted, finish what is there. Late: the thread ends, let go of everything. */
   finish?(io: ProviderIo, early: boolean): void | Promise<void>;
 }

@@ -25,6 +25,8 @@ export interface ProviderRunnerParts {
   log: Log;
   /** Makes the thread call {@linkcode ProviderRunner.runOnce} soon, for what happens outside of a call. */
   wake: () => void;
+  /** Sends what the provider says to the main thread. Absent where nobody listens. */
+  tell?: (body: unknown, transfer?: readonly ArrayBuffer[]) => void;
 }
 
 export class ProviderRunner implements ProviderIo {
@@ -40,6 +42,7 @@ export class ProviderRunner implements ProviderIo {
   readonly #outRing: RingProducer;
   readonly #counters: Float64Array;
   readonly #wake: () => void;
+  readonly #tell: (body: unknown, transfer?: readonly ArrayBuffer[]) => void;
   /** By slot: the number of the call in which it was taken, 0 if it is not in hand. */
   readonly #takenInCall: Uint32Array;
   #inHand = 0;
@@ -64,6 +67,7 @@ export class ProviderRunner implements ProviderIo {
     this.#outRing = parts.outRing;
     this.#counters = parts.counters;
     this.#wake = parts.wake;
+    this.#tell = parts.tell ?? (() => {});
     this.#takenInCall = new Uint32Array(parts.contexts.slots);
   }
 
@@ -148,6 +152,10 @@ export class ProviderRunner implements ProviderIo {
   signalWork(): void {
     if (this.#isCalling) this.#moreWork = true;
     else this.#wake();
+  }
+
+  tell(body: unknown, transfer?: readonly ArrayBuffer[]): void {
+    this.#tell(body, transfer);
   }
 
   /** Takes a context in hand. A context on its way back is undone here and never seen by `process`. */

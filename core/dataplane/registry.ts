@@ -21,6 +21,7 @@ export interface RegistryOptions {
   spawn: SpawnThread;
   log: Log;
   onLog: (message: Extract<FromThread, { type: "log" }>) => void;
+  onProviderMessage: (id: number, body: unknown) => void;
   onChange: () => void;
 }
 
@@ -153,6 +154,7 @@ export class ProviderRegistry {
       (message) => {
         if (message.type === "log") this.#options.onLog(message);
         else if (message.type === "ready") dataplane.post({ type: "attach", seat });
+        else if (message.type === "from-provider") this.#options.onProviderMessage(message.id, message.body);
       },
     );
     entry.thread = thread;
@@ -248,6 +250,13 @@ export class ProviderRegistry {
 
   postToThreads(message: ToThread): void {
     for (const { thread } of this.#entries) thread?.post(message);
+  }
+
+  /** Sends something to one provider, if its thread runs. */
+  tell(id: number, body: unknown, transfer?: readonly ArrayBuffer[]): void {
+    const { registered, thread } = this.#entry(id);
+    const host = registered.threaded ? thread : this.#dataplane;
+    host?.post({ type: "to-provider", id, body }, transfer);
   }
 
   /** Remembers what was counted, before the memory is replaced. What was under way is counted when it is done again. */

@@ -16,6 +16,7 @@ import {
   BREATH_MS,
   breathe,
   type DataplaneStart,
+  deliverToProvider,
   IDLE_WAIT_MS,
   type ProviderSeat,
   type ThreadEnvironment,
@@ -66,6 +67,7 @@ export async function runDataplane(start: DataplaneStart, environment: ThreadEnv
           workLimit,
           log: createRecordLog(registered.name, (record) => post({ type: "log", record })),
           wake: () => loopBell.ring(),
+          tell: (body, transfer) => post({ type: "from-provider", id: registered.id, body }, transfer),
         });
         await provider.start?.(runner);
         station.runner = runner;
@@ -89,12 +91,18 @@ export async function runDataplane(start: DataplaneStart, environment: ThreadEnv
     }
   };
 
+  const deliver = (id: number, body: unknown): void => {
+    const runner = loop.stations.find(({ registered }) => registered.id === id)?.runner;
+    if (runner) deliverToProvider(runner.provider, runner, body);
+  };
+
   for (const seat of start.providers) await attach(seat);
   let isRunning = false;
   environment.onMessage((message) => {
     if (message.type === "run") isRunning = true;
     else if (message.type === "attach") void attach(message.seat).then(() => loopBell.ring());
     else if (message.type === "detach") loop.detach(message.id);
+    else if (message.type === "to-provider") deliver(message.id, message.body);
     else void finish(true);
     loopBell.ring();
   });

@@ -8,7 +8,14 @@ import { Doorbell } from "../ring/doorbell.ts";
 import { RingConsumer, RingProducer } from "../ring/spsc_ring.ts";
 import { ProviderCounter, providerCounters } from "./counters.ts";
 import { ProviderRunner } from "./provider_runner.ts";
-import { BREATH_MS, breathe, IDLE_WAIT_MS, type ProviderStart, type ThreadEnvironment } from "./thread.ts";
+import {
+  BREATH_MS,
+  breathe,
+  deliverToProvider,
+  IDLE_WAIT_MS,
+  type ProviderStart,
+  type ThreadEnvironment,
+} from "./thread.ts";
 
 /** Runs the provider role; resolves when the thread has been told to stop and the provider has let go. */
 export async function runProvider(start: ProviderStart, environment: ThreadEnvironment): Promise<void> {
@@ -33,6 +40,7 @@ export async function runProvider(start: ProviderStart, environment: ThreadEnvir
     workLimit,
     log,
     wake: () => bell.ring(),
+    tell: (body, transfer) => post({ type: "from-provider", id: registered.id, body }, transfer),
   });
   const finish = async (early: boolean): Promise<void> => {
     try {
@@ -45,6 +53,7 @@ export async function runProvider(start: ProviderStart, environment: ThreadEnvir
   await provider.start?.(runner);
   environment.onMessage((message) => {
     if (message.type === "finish-early") void finish(true);
+    else if (message.type === "to-provider") deliverToProvider(provider, runner, message.body);
   });
   post({ type: "ready" });
 

@@ -6,7 +6,7 @@ import type { DataplaneStart, FromThread, ProviderStart, ToThread } from "./thre
 
 /** A running thread, made by main.ts. */
 export interface ThreadHandle {
-  post(message: ToThread): void;
+  post(message: ToThread, transfer?: readonly ArrayBuffer[]): void;
   /** Ends the thread whatever it is doing. */
   terminate(): Promise<void>;
 }
@@ -64,8 +64,8 @@ export class Thread {
     return this.#alive;
   }
 
-  post(message: ToThread): void {
-    if (this.#alive) this.#handle.post(message);
+  post(message: ToThread, transfer?: readonly ArrayBuffer[]): void {
+    if (this.#alive) this.#handle.post(message, transfer);
   }
 
   /** Ends the thread; `gone` resolves with `reason`, also where the runtime reports no exit of a terminated thread. */

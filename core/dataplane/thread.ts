@@ -2,7 +2,7 @@
 import { setImmediate } from "node:timers";
 import type { LogRecord } from "../log.ts";
 import type { DataplaneMemory, ProviderMemory } from "./memory.ts";
-import type { ProviderFactory, RegisteredProvider } from "./provider.ts";
+import type { Provider, ProviderFactory, ProviderIo, RegisteredProvider } from "./provider.ts";
 
 /** A provider with its queues. */
 export interface ProviderSeat {
@@ -36,7 +36,9 @@ export type ToThread =
   /** The thread of a provider has ended. */
   | { type: "detach"; id: number }
   /** No new work will come (FRR: `zebra_dplane_pre_finish`). */
-  | { type: "finish-early" };
+  | { type: "finish-early" }
+  /** For one provider: {@linkcode Provider.onMessage}. */
+  | { type: "to-provider"; id: number; body: unknown };
 
 /** To the main thread. */
 export type FromThread =
@@ -45,11 +47,14 @@ export type FromThread =
   /** A provider could not be started; the pipeline goes on without it. */
   | { type: "provider-failed"; id: number; error: string }
   | { type: "stopped" }
+  /** From one provider: {@linkcode ProviderIo.tell}. */
+  | { type: "from-provider"; id: number; body: unknown }
   | { type: "log"; record: LogRecord };
 
 /** What a thread is given besides its start message. */
 export interface ThreadEnvironment {
-  post(message: FromThread): void;
+  /** `transfer` names buffers of the message that move over instead of being copied. */
+  post(message: FromThread, transfer?: readonly ArrayBuffer[]): void;
   /** Registers the one handler of messages; those that came before are handed over first. */
   onMessage(handler: (message: ToThread) => void): void;
   createProvider: ProviderFactory;
@@ -60,6 +65,15 @@ export const IDLE_WAIT_MS = 250;
 
 /** How long a thread works before it lets its event loop run: messages, and timers of providers. */
 export const BREATH_MS = 2;
+
+/** Hands a message of the main thread to a provider, whose exceptions are its own affair. */
+export function deliverToProvider(provider: Provider, io: ProviderIo, body: unknown): void {
+  try {
+    provider.onMessage?.(io, body);
+  } catch (error) {
+    io.log.error("Provider threw an exception over a message", { provider: io.name, error: String(error) });
+  }
+}
 
 /** Lets the thread's event loop run once. */
 export function breathe(): Promise<void> {

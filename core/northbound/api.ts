@@ -15,12 +15,19 @@ import type { Journal } from "../rib/journal.ts";
 import { lookUpRoute } from "../rib/lookup.ts";
 import type { NexthopGroups } from "../rib/nexthop_groups.ts";
 import { NO_ROUTE } from "../rib/route_store.ts";
-import { type FpmJson, type ResultStatus, UPDATE_CONTENT_TYPES, type WorkerHealthJson } from "./api_types.ts";
+import {
+  type FpmJson,
+  type FpmServerJson,
+  type ResultStatus,
+  UPDATE_CONTENT_TYPES,
+  type WorkerHealthJson,
+} from "./api_types.ts";
 import { type AuditParts, describeAudits } from "./audit_api.ts";
 import { NorthboundCounters } from "./counters.ts";
 import { type Endpoints, type Environment, type Handler, json, METHODS, readContentType } from "./endpoint.ts";
 import { connectResultEvents, streamEvents } from "./event_stream.ts";
 import { EVENT_NAMES, type EventBus, type EventName } from "./events.ts";
+import { type FpmClient, readFpmClients } from "./fpm_client_json.ts";
 import { createMetrics } from "./metrics.ts";
 import { nexthopGroupEndpoints } from "./nexthop_groups_api.ts";
 import { createOpenapiDocument } from "./openapi.ts";
@@ -45,6 +52,8 @@ export interface ApiParts extends AuditParts {
   /** What happened to routes; it observes the RIB. */
   journal: Journal;
   groups: NexthopGroups;
+  /** Providers that export to an FPM server. */
+  fpmClients?: readonly FpmClient[];
   dataplane: Dataplane;
   links: LinkTable;
   events: EventBus;
@@ -64,8 +73,8 @@ export interface ApiParts extends AuditParts {
   tableNumber?: (name: string) => number;
   /** Shares the thread with others than the API's streams, too. */
   pacer?: Pacer;
-  /** What `GET /v1/fpm` says; by default that there is none. */
-  fpm?: () => FpmJson;
+  /** The FPM server; null where there is none. */
+  fpmServer?: () => FpmServerJson | null;
   /** Has the thread's garbage collected soon; see ffi/runtime/runtime.ts. */
   collectGarbage?: () => void;
 }
@@ -128,7 +137,6 @@ function mount(app: Hono<Environment>, path: string, methods: Endpoints[string])
 
 /** A number that no owner has; 0 stands for nobody. */
 const NO_OWNER = -1;
-const NO_FPM: FpmJson = { server: null };
 
 function createResolver({ links, tableNumber }: ApiParts): NameResolver {
   return {
@@ -265,7 +273,7 @@ function readTable(text: string, links: LinkTable): number {
 }
 
 function statusEndpoints(parts: ApiParts): Endpoints {
-  const { rib, dataplane, version, startedAt, workers, readiness, fpm = () => NO_FPM } = parts;
+  const { rib, dataplane, version, startedAt, workers, readiness, fpmServer = () => null, fpmClients = [] } = parts;
   const withoutParameters = (answer: () => Response): { GET: Handler } => ({
     GET: (context) => {
       readQuery(context.req.url, parameters.NO_PARAMETERS);
@@ -274,7 +282,9 @@ function statusEndpoints(parts: ApiParts): Endpoints {
   });
   return {
     "/v1/dplane": withoutParameters(() => json(describeDplane(dataplane, rib))),
-    "/v1/fpm": withoutParameters(() => json(fpm())),
+    "/v1/fpm": withoutParameters(() =>
+      json({ server: fpmServer(), clients: readFpmClients(fpmClients) } satisfies FpmJson),
+    ),
     "/v1/providers": withoutParameters(() => json({ providers: describeProviders(dataplane) })),
     // Probes add parameters of their own at times; they are not refused for it.
     "/healthz": {
@@ -311,7 +321,7 @@ function auditEndpoint(parts: ApiParts): { GET: Handler; POST: Handler } {
 
 function serveMetrics(parts: ApiParts, counters: NorthboundCounters): Handler {
   const isReady = () => readinessReasons(parts.dataplane, parts.readiness()).length === 0;
-  const registry = createMetrics({ ...parts, counters, isReady, fpm: () => parts.fpm?.().server ?? null });
+  const registry = createMetrics({ ...parts, counters, isReady });
   return async () => new Response(await registry.metrics(), { headers: { "content-type": registry.contentType } });
 }
 

@@ -2,8 +2,10 @@
  * The JSON that the HTTP API and its clients (the command line, the dashboard, tests) exchange. Types only, so that both
  * ends compile against the same contract; DESIGN section 1 fixes the names. Any thread.
  */
+
 import type { FpmCounter } from "./fpm/fpm_counters.ts";
 import type { IgnoredReason } from "./fpm/fpm_route.ts";
+import type { FpmClientJson } from "./fpm_client_json.ts";
 
 /** What became of one update; the wire's spelling. */
 export type ResultStatus = "fib_programmed" | "fib_failed" | "rib_programmed" | "skipped" | "superseded" | "rejected";
@@ -560,4 +562,6 @@ export interface FpmServerJson {
 export interface FpmJson {
   /** Null when `[fpm] listen` is off. */
   server: FpmServerJson | null;
+  /** Providers that export to an FPM server. */
+  clients: FpmClientJson[];
 }

@@ -9,6 +9,7 @@ import { type Metric, Registry } from "@prometheus-io/client";
 import { epochOffset, now } from "../clock.ts";
 import type { Dataplane } from "../dataplane/dataplane.ts";
 import type { ProviderSnapshot } from "../dataplane/registry.ts";
+import { FPM_CLIENT_COUNTERS, readFpmClientCounters } from "../model/fpm_client_counters.ts";
 import { LATENCY_BOUNDS_MS, LATENCY_STAGES, type LatencyHistogram, type LatencyStage } from "../rib/latency.ts";
 import type { NexthopGroups } from "../rib/nexthop_groups.ts";
 import type { FpmPeerJson, FpmServerJson } from "./api_types.ts";
@@ -16,9 +17,11 @@ import type { AuditParts } from "./audit_api.ts";
 import type { NorthboundCounters } from "./counters.ts";
 import { EVENT_NAMES, type EventBus } from "./events.ts";
 import { FPM_COUNTERS, type FpmCounter } from "./fpm/fpm_counters.ts";
+import type { FpmClient } from "./fpm_client_json.ts";
 
 export interface MetricsParts extends AuditParts {
   groups: NexthopGroups;
+  fpmClients?: readonly FpmClient[];
   dataplane: Dataplane;
   counters: NorthboundCounters;
   events: EventBus;
@@ -27,7 +30,7 @@ export interface MetricsParts extends AuditParts {
   startedAt: number;
   isReady: () => boolean;
   /** The FPM server; null where there is none. */
-  fpm?: () => FpmServerJson | null;
+  fpmServer?: () => FpmServerJson | null;
   /** Ends the measurement of the event loop. */
   shutdown: AbortSignal;
 }
@@ -54,6 +57,7 @@ export function createMetrics(parts: MetricsParts): Registry {
     ...providerSources(parts),
     ...ribSources(parts),
     ...kernelSources(parts),
+    ...fpmClientSources(parts),
     ...northboundSources(parts),
     ...fpmSources(parts),
   ];
@@ -175,6 +179,23 @@ function providerSources({ dataplane }: MetricsParts): Source[] {
   }));
 }
 
+/** What FPM clients count, named after the counter: `bytesRead` is dplaned_fpm_client_bytes_read_total. */
+function fpmClientSources({ fpmClients = [] }: MetricsParts): Source[] {
+  return FPM_CLIENT_COUNTERS.map(([name, type, help]) => {
+    const words = name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+    return {
+      name: `dplaned_fpm_client_${words}${type === "counter" ? "_total" : ""}`,
+      help,
+      type,
+      read: () =>
+        fpmClients.map(({ name: client, address, profile, counters }) => ({
+          labels: { client, address, profile },
+          value: readFpmClientCounters(counters)[name],
+        })),
+    };
+  });
+}
+
 /** What keeps the RIB true to the kernel. */
 function kernelSources({ rib, auditor, drift, retrier }: MetricsParts): Source[] {
   return [
@@ -285,9 +306,12 @@ function histogramSamples(stage: LatencyStage, { buckets, sumMs, count }: Latenc
 }
 
 /** What the FPM server counts, by peer. */
-function fpmSources({ fpm = () => null }: MetricsParts): Source[] {
+function fpmSources({ fpmServer = () => null }: MetricsParts): Source[] {
   const peers = (read: (peer: FpmPeerJson) => number) => (): Sample[] =>
-    (fpm()?.peers ?? []).map((peer) => ({ labels: { peer: peer.address, owner: peer.owner }, value: read(peer) }));
+    (fpmServer()?.peers ?? []).map((peer) => ({
+      labels: { peer: peer.address, owner: peer.owner },
+      value: read(peer),
+    }));
   return [
     {
       name: "dplaned_fpm_peer_up",
@@ -321,7 +345,7 @@ function fpmSources({ fpm = () => null }: MetricsParts): Source[] {
       help: "Messages of an FPM peer that are left alone, by reason.",
       type: "counter",
       read: () =>
-        (fpm()?.peers ?? []).flatMap(({ address: peer, owner, ignored }) =>
+        (fpmServer()?.peers ?? []).flatMap(({ address: peer, owner, ignored }) =>
           Object.entries(ignored).map(([reason, value]) => ({ labels: { peer, owner, reason }, value })),
         ),
     },

@@ -286,8 +286,8 @@ export function createOpenapiDocument(version: string): OpenapiDocument {
         }),
       },
       "/v1/fpm": {
-        get: get("showFpm", "The FPM server and its peers", none, {
-          200: jsonAnswer("Peers, with their counters since the daemon's start.", "Fpm"),
+        get: get("showFpm", "The FPM server with its peers, and the providers that export to another one", none, {
+          200: jsonAnswer("Peers and clients, with their counters since the daemon's start.", "Fpm"),
           400: badQuery,
         }),
       },

@@ -1,5 +1,6 @@
 /** The JSON of the API as JSON Schema, for the OpenAPI document: core/northbound/api_types.ts says the same in types. Pure. */
 import { MPLS_LABEL_VALUE_MAX, MPLS_LABELS_MAX, NEXTHOPS_MAX, SEG6_SEGMENTS_MAX, WEIGHT_MAX } from "../constants.ts";
+import { FPM_CLIENT_COUNTERS, FPM_CLIENT_STATES } from "../model/fpm_client_counters.ts";
 import { ROUTE_TYPE_NAMES, SEG6_MODE_NAMES } from "../model/route.ts";
 import type { HistoryEvent } from "./api_types.ts";
 import { FPM_COUNTERS } from "./fpm/fpm_counters.ts";
@@ -417,6 +418,18 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
         }),
       ],
     },
+    clients: { type: "array", items: reference("FpmClient") },
+  }),
+  FpmClient: object({
+    name: string("Name of the provider."),
+    address: string("FPM server, HOST:PORT."),
+    profile: string("Its dialect."),
+    state: words(FPM_CLIENT_STATES, "What the client is about."),
+    counters: object(
+      Object.fromEntries(
+        FPM_CLIENT_COUNTERS.filter(([name]) => name !== "state").map(([name, , meaning]) => [name, count(meaning)]),
+      ),
+    ),
   }),
   FpmPeer: fpmPeer,
   Owners: object({ owners: { type: "array", items: reference("Owner") } }),

@@ -70,6 +70,8 @@ export class NexthopObjects {
   readonly #onVanish: (group: GroupObject) => void;
   /** Numbers of objects that were written to, or lost, while a reading of the kernel is under way. */
   touched: Set<number> | null = null;
+  /** What the kernel holds is known to be something else now, and no context has told the providers. */
+  onFound: () => void = () => {};
   #last = NEXTHOP_ID_MIN - 1;
 
   /** `onVanish`: the kernel has dropped a group, and all routes on it. */
@@ -203,6 +205,7 @@ export class NexthopObjects {
     single.isHeld = false;
     single.losses += 1;
     this.touched?.add(single.id);
+    this.onFound();
     for (const group of [...single.groups]) {
       this.touched?.add(group.id);
       const isOther = (member: GroupObjectMember): boolean => member.single !== single;
@@ -217,6 +220,7 @@ export class NexthopObjects {
   /** The kernel no longer has this group, nor any route on it. */
   loseGroup(group: GroupObject): void {
     if (!this.#groups.has(group.id)) return;
+    this.onFound();
     this.forgetGroup(group);
     this.#onVanish(group);
   }

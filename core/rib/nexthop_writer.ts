@@ -22,6 +22,10 @@ export class NexthopWriter {
   readonly #dataplane: Dataplane;
   /** Who waits for the context of a slot. */
   readonly #waiting = new Map<number, (failure: Failure | null) => void>();
+  /** Objects of which a write is under way. */
+  readonly underWay = new Set<number>();
+  /** Called when the write of an object has its answer, before who waits for that goes on. */
+  onSettled: (id: number) => void = () => {};
   /** Objects that the kernel was asked to make or change, and to delete. */
   installs = 0;
   deletes = 0;
@@ -80,6 +84,7 @@ export class NexthopWriter {
     contexts.setU32(slot, U32.ATTRS, attrs);
     contexts.setU32(slot, U32.OLD_ATTRS, oldAttrs);
     contexts.setF64(slot, F64.ADMITTED_AT, now());
+    this.underWay.add(id);
     return new Promise((resolve) => {
       this.#waiting.set(slot, resolve);
       dataplane.enqueue(slot);
@@ -108,6 +113,9 @@ export class NexthopWriter {
       const attrs = contexts.getU32(slot, field);
       if (attrs !== NO_ATTRS) this.#attrs.release(attrs);
     }
+    const id = contexts.getU32(slot, U32.NEXTHOP_ID);
+    this.underWay.delete(id);
+    this.onSettled(id);
     const resolve = this.#waiting.get(slot)!;
     this.#waiting.delete(slot);
     this.#dataplane.release(slot);

@@ -25,6 +25,8 @@ export interface RibObserver {
   onOutcome(slot: number, outcome: Outcome, contexts: Contexts): void;
   /** Another owner's route is the selected one now: that of `after`, because `before` withdrew its own or was bettered. */
   onSelection?(family: Family, route: number, before: number, after: number, isWithdrawal: boolean): void;
-  /** The record of a route is gone; its number may be another route's next. */
+  /** What the kernel holds of the route is known to be something else now, and no context has told the providers. */
+  onFound?(family: Family, route: number): void;
+  /** The record of a route goes right after this call; its number may be another route's next. */
   onForget?(family: Family, route: number): void;
 }

@@ -350,11 +350,14 @@ export class Rib extends RouteTable {
     const store = this.store(family);
     this.claims.set(family, store, route, owner.id, attrs);
     this.setProgrammed(store, route, this.target(store, route));
+    this.noteFound(family, route);
   }
 
   /** The kernel holds what is selected already: nothing has to be written. */
   #confirm(family: Family, store: RouteStore, route: number, target: number): void {
+    const isNews = store.programmed(route) !== target;
     this.setProgrammed(store, route, target);
+    if (isNews) this.noteFound(family, route);
     if (store.state(route) !== RouteState.PROGRAMMED) this.#setOutcome(store, route, RouteState.PROGRAMMED, 0);
     this.#withdrawn.delete(routeKey(family, route));
     this.claims.succeed(family, store, route, store.owner(route));
@@ -383,6 +386,7 @@ export class Rib extends RouteTable {
   lose(family: Family, route: number, delayMs = 0): void {
     const store = this.store(family);
     this.setProgrammed(store, route, NO_ATTRS);
+    this.noteFound(family, route);
     if (store.desired(route) === NO_ATTRS && !store.isInFlight(route)) {
       this.forget(family, route);
       return;
@@ -545,14 +549,16 @@ export class Rib extends RouteTable {
     this.setOutcome(store, route, state, failure, this.#seconds);
   }
 
-  override forget(family: Family, route: number): boolean {
-    if (!super.forget(family, route)) return false;
+  override noteFound(family: Family, route: number): void {
+    for (const observer of this.observers) observer.onFound?.(family, route);
+  }
+
+  override noteForget(family: Family, route: number): void {
     const key = routeKey(family, route);
     this.#withdrawn.delete(key);
     this.#doubts.delete(key);
     this.#pardons.delete(key);
     for (const observer of this.observers) observer.onForget?.(family, route);
-    return true;
   }
 
   #observe(slot: number, time: number): void {

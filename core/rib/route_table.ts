@@ -129,6 +129,7 @@ export class RouteTable {
     this.setProgrammed(store, route, attrs);
     this.attrs.release(attrs);
     this.setOutcome(store, route, RouteState.PROGRAMMED, 0, epochSeconds());
+    this.noteFound(family, route);
     return true;
   }
 
@@ -157,10 +158,17 @@ export class RouteTable {
     for (const set of this.holds) if (set.has(family, route)) return false;
     if (store.state(route) === RouteState.FAILED) this.failedCount -= 1;
     this.forgotten += 1;
+    this.noteForget(family, route);
     this.classes.countOut(this.keyClass(store, route), store.prefixLength(route));
     store.remove(route);
     return true;
   }
+
+  /** What is known of the kernel's route has changed, and no context will tell: for who watches. */
+  noteFound(_family: Family, _route: number): void {}
+
+  /** The record is about to go: for who watches. */
+  noteForget(_family: Family, _route: number): void {}
 
   /** Somebody wants it, the kernel holds it, or an update of it is under way. */
   #isNeeded(store: RouteStore, route: number): boolean {

@@ -60,6 +60,8 @@ const RELEASE_STEP = 64;
 export interface SyncOptions {
   /** Makes an entry also of a route that is as wanted, for whoever reports on each. */
   keepsAll: boolean;
+  /** Leaves what is stale in other tables alone. Absent: there is no such table. */
+  tables?: ReadonlySet<number>;
   /** Only tells what would be done: updates of the owner need not be followed. */
   isDryRun: boolean;
 }
@@ -200,6 +202,7 @@ export class RouteSync {
     }
     if (!store.isUsed(route)) return SyncStep.PASSED;
     if (this.#listed.has(family, route) || this.#newer.has(family, route)) return SyncStep.PASSED;
+    if (this.#options.tables?.has(rib.keyClass(store, route).table) === false) return SyncStep.PASSED;
     this.family = family;
     this.route = route;
     this.attrs = NO_ATTRS;

@@ -24,6 +24,8 @@ export interface FpmRoute {
   type?: number;
   ifindex?: number;
   metric?: number;
+  /** Of the gateways. */
+  weights?: readonly number[];
 }
 
 export class FpmClient {
@@ -143,8 +145,9 @@ function encode(route: FpmRoute, type: number, portId: number): Uint8Array {
     nexthopId,
     routeType: isDelete ? 0 : (route.type ?? c.RTN_UNICAST),
   });
-  for (const gateway of via) {
+  for (const [index, gateway] of via.entries()) {
     const nexthop = createRouteNexthop();
+    nexthop.weight = route.weights?.[index] ?? 1;
     nexthop.ifindex = ifindex;
     nexthop.viaFamily = parseAddress(gateway, 0, gateway.length, nexthop.via, 0) as Family;
     message.nexthops.push(nexthop);

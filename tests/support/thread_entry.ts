@@ -5,6 +5,7 @@ import { threadPort, type WorkerStart } from "../../core/daemon/spawn.ts";
 import type { ProviderFactory } from "../../core/dataplane/provider.ts";
 import { runDataplane } from "../../core/dataplane/run.ts";
 import { runProvider } from "../../core/dataplane/run_provider.ts";
+import { createFpmProvider } from "../../providers/fpm/provider.ts";
 import { createRecordProvider } from "../../providers/record/provider.ts";
 import { createTestProvider } from "../../providers/test/provider.ts";
 import { createFaultyProvider } from "./faulty_provider.ts";
@@ -12,6 +13,7 @@ import { createFaultyProvider } from "./faulty_provider.ts";
 const createProvider: ProviderFactory = (registered) => {
   if (registered.kind === "test") return createTestProvider(registered);
   if (registered.kind === "record") return createRecordProvider(registered);
+  if (registered.kind === "fpm") return createFpmProvider(registered);
   return createFaultyProvider(registered);
 };
 

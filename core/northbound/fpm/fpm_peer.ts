@@ -118,6 +118,8 @@ export class FpmPeer implements UpdateSession {
     this.counters.connects += 1;
     const routes = new FpmRouteReader(this.#parts.mapping, sharesKernel);
     const nexthops = new FpmNexthops(this.#groups, (nexthop) => routes.mapLink(nexthop));
+    // zebra replays the tables of its VRFs and no others: what it does not tell of them on a new connection stays.
+    const tables = new Set([routes.mainTable]);
     const session = new FpmSession(
       this.#parts,
       {
@@ -126,6 +128,7 @@ export class FpmPeer implements UpdateSession {
         counters: this.counters,
         nexthops,
         routes,
+        tables,
         onMessage: (portId) => this.#onMessage(portId),
         onUnchanged: (update) => this.onUnchanged(update),
         onIgnored: (reason) => this.#onIgnored(reason),
@@ -138,7 +141,7 @@ export class FpmPeer implements UpdateSession {
     this.#senderPort = 0;
     this.#setState("replaying");
     this.#heardAt = now();
-    this.#sync = new RouteSync(this.#parts.rib, this.owner, { keepsAll: false, isDryRun: false });
+    this.#sync = new RouteSync(this.#parts.rib, this.owner, { keepsAll: false, isDryRun: false, tables });
     log.info("An FPM peer has connected", {
       peer: this.address,
       owner: this.owner.name,

@@ -3,7 +3,7 @@
  * do. Main thread.
  */
 
-import { RTM_DELROUTE, RTPROT_KERNEL } from "../../../ffi/netlink/constants.ts";
+import { RTM_DELROUTE, RTPROT_KERNEL, RTPROT_ZEBRA } from "../../../ffi/netlink/constants.ts";
 import type { RouteMessage } from "../../../ffi/netlink/route.ts";
 import { METRIC_IPV6_ZERO, RT_TABLE_DEFAULT } from "../../constants.ts";
 import { readRouteAttributes, readRouteKey } from "../../context/netlink_route.ts";
@@ -69,8 +69,11 @@ export class FpmRouteReader {
     if (!readRouteAttributes(message, update)) return "unsupported";
     update.protocol = message.protocol;
     for (const nexthop of update.nexthops) if (!this.mapLink(nexthop)) return "unknownLink";
-    const isSame = update.table === (message.table || RT_TABLE_DEFAULT) && update.metric < HARMLESS_METRIC_MIN;
-    return this.#sharesKernel && isSame ? "sharedKernel" : null;
+    if (isOldModule(message)) for (const nexthop of update.nexthops) nexthop.weight -= 1;
+    if (!this.#sharesKernel || update.metric >= HARMLESS_METRIC_MIN) return null;
+    // The main table is FRR's in any case.
+    const isWatched = update.table === (message.table || RT_TABLE_DEFAULT) || update.table === RT_TABLE_DEFAULT;
+    return isWatched ? "sharedKernel" : null;
   }
 
   /** Has a nexthop name our interface. False where that is not there, and the address does not tell either. */
@@ -83,6 +86,11 @@ export class FpmRouteReader {
     return nexthop.ifindex !== 0 || (nexthop.viaFamily !== Family.NONE && !isLinkLocal(nexthop));
   }
 
+  /** What the peer's main table is here. */
+  get mainTable(): number {
+    return this.#table(RT_TABLE_DEFAULT);
+  }
+
   /** Table 0 is what FRR's older module says in deletions, and SONiC everywhere, for the main one. */
   #table(table: number): number {
     const { tables } = this.#mapping;
@@ -90,6 +98,13 @@ export class FpmRouteReader {
     if (named !== undefined) return named;
     return table === 0 ? (tables.get(RT_TABLE_DEFAULT) ?? RT_TABLE_DEFAULT) : table;
   }
+}
+
+/** FRR's older module writes weights where the kernel has weights less one (zebra/zebra_fpm_netlink.c). */
+function isOldModule({ protocol, nexthopId, nexthops }: RouteMessage): boolean {
+  return (
+    protocol === RTPROT_ZEBRA && nexthopId === 0 && nexthops.length > 1 && nexthops.every(({ weight }) => weight > 1)
+  );
 }
 
 function isLinkLocal({ viaFamily, via }: Nexthop): boolean {

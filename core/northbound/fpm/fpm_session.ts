@@ -47,6 +47,8 @@ export interface FpmSessionPeer {
   counters: FpmCounters;
   nexthops: FpmNexthops;
   routes: FpmRouteReader;
+  /** Tables of ours that the peer has told routes of on this connection. */
+  tables: Set<number>;
   /** Something has come; `portId` is the sender's netlink port, by which a restarted one is known. */
   onMessage(portId: number): void;
   /** A route is as the peer wants it, without a write. */
@@ -319,11 +321,13 @@ export class FpmSession {
     else counters.deletes += 1;
     if (isInstall && this.#mayBeAsIs && takeAsIs(rib, update, owner)) {
       counters.unchanged += 1;
+      this.#peer.tables.add(update.table);
       this.#peer.onUnchanged(update);
       return true;
     }
     if (!hasRoom) counters.deferred += 1;
     const refused = hasRoom ? rib.admit(update, owner, session, 1) : rib.want(update, owner);
+    if (refused === null && isInstall) this.#peer.tables.add(update.table);
     if (refused !== null) this.#peer.onError(`a route is not taken: ${refused}`);
     return true;
   }

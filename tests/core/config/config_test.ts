@@ -89,6 +89,8 @@ describe("loadConfig, defaults", () => {
         threaded: true,
         address: { host: "127.0.0.1", port: 2620 },
         profile: "frr",
+        nexthopGroups: true,
+        exportFailed: false,
       },
     ]);
   });

@@ -28,6 +28,7 @@ describe("findUnsupported", () => {
     assert.deepEqual(keysOf(""), []);
     assert.deepEqual(keysOf('[kernel]\nprotocol = 99\n[[provider]]\nkind = "test"\n'), []);
     assert.deepEqual(keysOf('[fpm]\nlisten = "127.0.0.1:2620"\n'), []);
+    assert.deepEqual(keysOf('[[provider]]\nkind = "fpm"\naddress = "127.0.0.1:2620"\n'), []);
     assert.deepEqual(keysOf('[[owner]]\nname = "bgp"\ntables = [100]\n'), []);
   });
 

@@ -107,6 +107,54 @@ describe("FPM server, routes", () => {
     }
   });
 
+  it("also where table-map leads into the main table, which is the peer's too", async () => {
+    const mapping = {
+      tables: new Map([[100, 254]]),
+      links: new Map(),
+      metric: 20,
+      acceptKernel: false,
+      deviceIndex: () => 0,
+    };
+    const bench = await FpmBench.start({ mapping, sharesKernel: () => true });
+    const frr = await bench.connect();
+    frr.frame(frr.add({ prefix: A, via: ["192.0.2.1"], table: 100 }));
+    await until("it is refused", () => bench.peer.ignored.sharedKernel === 1);
+    assert.equal(bench.routes.size, 0);
+    await bench.close();
+  });
+
+  it("reads weights as FRR's older module writes them, one too high", async () => {
+    const bench = await FpmBench.start();
+    const frr = await bench.connect();
+    const weights = (table: number) => {
+      const { rib } = bench.harness;
+      const store = rib.store(2);
+      for (let route = 1; route <= store.last; route++) {
+        if (!store.isUsed(route) || rib.keyClass(store, route).table !== table) continue;
+        const attrs = store.desired(route);
+        return Array.from(
+          { length: rib.attrs.reader.nexthopCount(attrs) },
+          (_, at) => rib.attrs.reader.nexthop(attrs, at).weight,
+        );
+      }
+      return [];
+    };
+    const via = ["192.0.2.1", "192.0.2.2"];
+    frr.frame(frr.add({ prefix: A, via, weights: [2, 4], protocol: 11, table: 1 }));
+    frr.frame(frr.add({ prefix: A, via, weights: [2, 4], protocol: 186, table: 2 }));
+    frr.frame(frr.add({ prefix: A, via, weights: [1, 3], protocol: 11, table: 3 }));
+    await until("all are programmed", () => bench.peer.programmed === 3);
+    assert.deepEqual(
+      [weights(1), weights(2), weights(3)],
+      [
+        [1, 3],
+        [2, 4],
+        [1, 3],
+      ],
+    );
+    await bench.close();
+  });
+
   it("skips a message that cannot be read and goes on; a frame that is none ends the connection and no route", async () => {
     const bench = await FpmBench.start();
     const frr = await bench.connect();
@@ -208,6 +256,26 @@ describe("FPM server, connections", () => {
     await bench.holds(`${A} 192.0.2.1 192.0.2.2`, `${C} 2001:db8::1`);
     assert.deepEqual(bench.writes.slice(written), [`delete ${B}`]);
     assert.deepEqual([bench.peer.unchanged, bench.peer.swept, bench.peer.connects], [2, 1, 2]);
+    await bench.close();
+  });
+
+  it("removes nothing of a table that the peer does not replay, until it stays away", async () => {
+    const bench = await FpmBench.start({ quietTimeMs: 100, holdTimeMs: 400 });
+    const first = await bench.connect();
+    first.frame(first.add({ prefix: A, via: ["192.0.2.1"] }), first.add({ prefix: A, via: ["192.0.2.1"], table: 7 }));
+    first.frame(
+      first.add({ prefix: A, via: ["192.0.2.1"], table: 8 }),
+      first.add({ prefix: B, via: ["192.0.2.1"], table: 8 }),
+    );
+    await until("all are there", () => bench.routes.size === 4);
+    await first.end();
+    const second = await bench.connect();
+    second.frame(second.add({ prefix: B, via: ["192.0.2.1"], table: 8 }));
+    await until("the replay is over", () => bench.peer.state === "settled");
+    await bench.holds(`${A} table 7 192.0.2.1`, `${B} table 8 192.0.2.1`);
+    await second.end();
+    await until("the hold time is over", () => bench.peer.state === "gone");
+    await bench.holds();
     await bench.close();
   });
 
