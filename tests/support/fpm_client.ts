@@ -68,6 +68,14 @@ export class FpmClient {
     this.#socket.write(bytes);
   }
 
+  /** Sends bytes, and waits while the server does not take them. False if the connection is over. */
+  async write(bytes: Uint8Array): Promise<boolean> {
+    if (!this.closed && !this.#socket.write(bytes)) {
+      await until("the server reads", () => this.closed || !this.#socket.writableNeedDrain);
+    }
+    return !this.closed;
+  }
+
   /** Ends the connection after what was sent. */
   async end(): Promise<void> {
     this.#socket.end();

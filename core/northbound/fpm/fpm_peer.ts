@@ -254,6 +254,7 @@ export class FpmPeer implements UpdateSession {
       this.#sweeping = null;
       this.counters.swept += removed;
       this.#setState(state);
+      if (state === "gone") this.#groups.freeAll();
       const text = state === "gone" ? "The hold time of an FPM peer is over" : "The replay of an FPM peer is over";
       this.#parts.log.info(text, { peer: this.address, routes: this.owner.routes, removed });
     });
