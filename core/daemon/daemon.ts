@@ -161,8 +161,8 @@ class Daemon {
       this.#dataplane.tellProvider(id, answer, transfer),
     );
     for (const spec of providerSpecs(config, portIdCell)) {
-      const { kind, name, options } = this.#dataplane.register(spec);
-      if (kind === "fpm") this.#fpmClients.push(fpmClient(name, options));
+      const { id, kind, name, options } = this.#dataplane.register(spec);
+      if (kind === "fpm") this.#fpmClients.push(fpmClient(name, options, () => this.#export.replay(id)));
     }
     this.#retrier = new Retrier(this.#rib);
     this.#watch = new KernelWatch({
@@ -400,12 +400,12 @@ function toSpec(provider: ProviderConfig, config: Config, portIdCell: SharedArra
 }
 
 /** An FPM client by what its provider is given. */
-function fpmClient(name: string, options: ProviderSpec["options"]): FpmClient {
+function fpmClient(name: string, options: ProviderSpec["options"], replay: () => void): FpmClient {
   const { address, profile, counters } = options as {
     address: { host: string; port: number };
     profile: string;
     counters: SharedArrayBuffer;
   };
   const host = address.host.includes(":") ? `[${address.host}]` : address.host;
-  return { name, address: `${host}:${address.port}`, profile, counters };
+  return { name, address: `${host}:${address.port}`, profile, counters, replay };
 }

@@ -15,19 +15,13 @@ import type { Journal } from "../rib/journal.ts";
 import { lookUpRoute } from "../rib/lookup.ts";
 import type { NexthopGroups } from "../rib/nexthop_groups.ts";
 import { NO_ROUTE } from "../rib/route_store.ts";
-import {
-  type FpmJson,
-  type FpmServerJson,
-  type ResultStatus,
-  UPDATE_CONTENT_TYPES,
-  type WorkerHealthJson,
-} from "./api_types.ts";
+import { type ResultStatus, UPDATE_CONTENT_TYPES, type WorkerHealthJson } from "./api_types.ts";
 import { type AuditParts, describeAudits } from "./audit_api.ts";
 import { NorthboundCounters } from "./counters.ts";
 import { type Endpoints, type Environment, type Handler, json, METHODS, readContentType } from "./endpoint.ts";
 import { connectResultEvents, streamEvents } from "./event_stream.ts";
 import { EVENT_NAMES, type EventBus, type EventName } from "./events.ts";
-import { type FpmClient, readFpmClients } from "./fpm_client_json.ts";
+import { type FpmParts, fpmEndpoints } from "./fpm_api.ts";
 import { createMetrics } from "./metrics.ts";
 import { nexthopGroupEndpoints } from "./nexthop_groups_api.ts";
 import { createOpenapiDocument } from "./openapi.ts";
@@ -48,12 +42,10 @@ import { describeDplane, describeHealth, describeProviders, readinessReasons } f
 import { type NameResolver, UPDATE_DEFAULTS, type UpdateDefaults } from "./update_rules.ts";
 import page from "./web/index.html.txt" with { type: "text" };
 
-export interface ApiParts extends AuditParts {
+export interface ApiParts extends AuditParts, FpmParts {
   /** What happened to routes; it observes the RIB. */
   journal: Journal;
   groups: NexthopGroups;
-  /** Providers that export to an FPM server. */
-  fpmClients?: readonly FpmClient[];
   dataplane: Dataplane;
   links: LinkTable;
   events: EventBus;
@@ -73,8 +65,6 @@ export interface ApiParts extends AuditParts {
   tableNumber?: (name: string) => number;
   /** Shares the thread with others than the API's streams, too. */
   pacer?: Pacer;
-  /** The FPM server; null where there is none. */
-  fpmServer?: () => FpmServerJson | null;
   /** Has the thread's garbage collected soon; see ffi/runtime/runtime.ts. */
   collectGarbage?: () => void;
 }
@@ -94,6 +84,7 @@ export function createApi(parts: ApiParts): Hono<Environment> {
     "/v1/lookup": { GET: lookUp(parts) },
     ...nexthopGroupEndpoints({ ...parts, resolver: createResolver(parts) }),
     ...statusEndpoints(parts),
+    ...fpmEndpoints(parts),
     "/v1/audit": auditEndpoint(parts),
     "/metrics": { GET: serveMetrics(parts, counters) },
     "/v1/events": { GET: serveEvents(parts) },
@@ -273,7 +264,7 @@ function readTable(text: string, links: LinkTable): number {
 }
 
 function statusEndpoints(parts: ApiParts): Endpoints {
-  const { rib, dataplane, version, startedAt, workers, readiness, fpmServer = () => null, fpmClients = [] } = parts;
+  const { rib, dataplane, version, startedAt, workers, readiness } = parts;
   const withoutParameters = (answer: () => Response): { GET: Handler } => ({
     GET: (context) => {
       readQuery(context.req.url, parameters.NO_PARAMETERS);
@@ -282,9 +273,6 @@ function statusEndpoints(parts: ApiParts): Endpoints {
   });
   return {
     "/v1/dplane": withoutParameters(() => json(describeDplane(dataplane, rib))),
-    "/v1/fpm": withoutParameters(() =>
-      json({ server: fpmServer(), clients: readFpmClients(fpmClients) } satisfies FpmJson),
-    ),
     "/v1/providers": withoutParameters(() => json({ providers: describeProviders(dataplane) })),
     // Probes add parameters of their own at times; they are not refused for it.
     "/healthz": {

@@ -558,6 +558,12 @@ export interface FpmServerJson {
   peers: FpmPeerJson[];
 }
 
+/** `POST /v1/fpm/clients/NAME/replay`: all is sent again, from now on. */
+export interface FpmReplayJson {
+  client: string;
+  replaying: true;
+}
+
 /** `GET /v1/fpm`. */
 export interface FpmJson {
   /** Null when `[fpm] listen` is off. */

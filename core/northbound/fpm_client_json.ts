@@ -14,6 +14,8 @@ export interface FpmClient {
   address: string;
   profile: string;
   counters: SharedArrayBuffer;
+  /** Has everything sent again. */
+  replay(): void;
 }
 
 export interface FpmClientJson {

@@ -227,6 +227,21 @@ const deleteNexthopGroup: Operation = {
   },
 };
 
+const replayFpm: Operation = {
+  operationId: "replayFpm",
+  summary: "Sends everything again to the FPM server that a provider exports to",
+  parameters: [
+    { name: "client", in: "path", required: true, description: "Name of the provider.", schema: { type: "string" } },
+  ],
+  responses: {
+    202: jsonAnswer("It has begun.", "FpmReplay"),
+    400: badQuery,
+    403: problem("Writes are not allowed over TCP."),
+    404: problem("There is no such provider."),
+    503: problem("The dataplane takes no more work."),
+  },
+};
+
 export function createOpenapiDocument(version: string): OpenapiDocument {
   const none = parameters.NO_PARAMETERS;
   return {
@@ -291,6 +306,7 @@ export function createOpenapiDocument(version: string): OpenapiDocument {
           400: badQuery,
         }),
       },
+      "/v1/fpm/clients/{client}/replay": { post: replayFpm },
       "/v1/audit": {
         get: get("showAudits", "What audits have found, and what is being repaired", none, {
           200: jsonAnswer("Counts.", "AuditStatus"),

@@ -420,6 +420,7 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
     },
     clients: { type: "array", items: reference("FpmClient") },
   }),
+  FpmReplay: object({ client: string("Name of the provider."), replaying: { type: "boolean" } }),
   FpmClient: object({
     name: string("Name of the provider."),
     address: string("FPM server, HOST:PORT."),

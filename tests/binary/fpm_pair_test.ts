@@ -98,6 +98,16 @@ describe("a daemon that exports to another one", () => {
     await kernelsAgree(TABLE_PREFIXES[4], TABLE_PREFIXES[6]);
   });
 
+  it("sends all of it again when asked", { skip }, async () => {
+    const replays = async () => (await first.client.getJson<FpmJson>("/v1/fpm")).clients[0]!;
+    const before = (await replays()).counters;
+    await readAll(await first.client.request({ method: "POST", path: "/v1/fpm/clients/export/replay" }));
+    const all = before.routesSent + TABLE_PREFIXES[4] + TABLE_PREFIXES[6];
+    await until("it was sent", async () => (await replays()).counters.routesSent >= all, DEADLINE_MS);
+    assert.equal((await replays()).counters.replays, before.replays + 1);
+    await kernelsAgree(TABLE_PREFIXES[4], TABLE_PREFIXES[6]);
+  });
+
   it("follows a withdrawal, and routes on a nexthop group that changes", { skip }, async () => {
     await load(6, "six", "delete");
     await kernelsAgree(TABLE_PREFIXES[4], 0);

@@ -10,6 +10,7 @@ import {
   type AuditStatusJson,
   type DplaneJson,
   type FpmJson,
+  type FpmReplayJson,
   type HealthJson,
   type LookupJson,
   type NexthopGroupJson,
@@ -123,6 +124,8 @@ async function dispatch(command: ClientCommand, io: CliIo): Promise<number> {
       return show(await client.getJson<ProvidersJson>("/v1/providers"), formatProviders, json, io);
     case "show-health":
       return showHealth(json, client, io);
+    case "fpm-replay":
+      return replayFpm(command, client, io);
     case "audit":
       return audit(json, client, io);
     case "monitor":
@@ -236,6 +239,16 @@ async function audit(json: boolean, client: ApiClient, io: CliIo): Promise<numbe
   const report = JSON.parse(text!) as AuditJson;
   io.stdout(json ? `${text}\n` : formatAudit(report, await client.getJson<AuditStatusJson>("/v1/audit")));
   return report.complete ? 0 : EXIT_FAILED;
+}
+
+async function replayFpm(
+  { name, json }: { name: string; json: boolean },
+  client: ApiClient,
+  io: CliIo,
+): Promise<number> {
+  const path = `/v1/fpm/clients/${encodeURIComponent(name)}/replay`;
+  const answer = JSON.parse(await readAll(await client.request({ method: "POST", path }))) as FpmReplayJson;
+  return show(answer, () => `${name}: everything is being sent again\n`, json, io);
 }
 
 function groupPath(id: string): string {

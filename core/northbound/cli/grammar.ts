@@ -278,10 +278,10 @@ const show = command(
   or(
     showCommand("dplane", "show-dplane", "Counters of the dataplane."),
     showCommand("providers", "show-providers", "Counters of each provider."),
-    showCommand("fpm", "show-fpm", "Peers that send their routes over FPM."),
+    showCommand("fpm", "show-fpm", "FPM peers that send their routes, and FPM servers that routes are exported to."),
     showCommand("owners", "show-owners", "Who owns routes, on which terms, and how many."),
     showCommand("health", "show-health", "Whether the daemon works and is ready; fails if not."),
-    { errors: { noMatch: say("Show what? Expected dplane, providers, owners or health.") } },
+    { errors: { noMatch: say("Show what? Expected dplane, providers, fpm, owners or health.") } },
   ),
   { brief: say("Show counters and health.") },
 );
@@ -289,6 +289,25 @@ const show = command(
 const audit = command("audit", object({ kind: constant("audit"), ...client }), {
   brief: say("Compare the kernel with what it should hold, now, and repair what differs."),
   footer: examples("dplaned audit", "dplaned audit --json"),
+});
+
+const fpmReplay = command(
+  "replay",
+  object({
+    kind: constant("fpm-replay"),
+    ...client,
+    name: argument(string({ metavar: "NAME" }), {
+      description: say("Name of the provider, as `dplaned show fpm` has it."),
+    }),
+  }),
+  {
+    brief: say("Send everything again to the FPM server that a provider exports to."),
+    footer: examples("dplaned fpm replay export"),
+  },
+);
+
+const fpm = command("fpm", or(fpmReplay, { errors: { noMatch: say("Do what with FPM? Expected replay.") } }), {
+  brief: say("Tell an FPM server everything anew."),
 });
 
 const monitor = command("monitor", object({ kind: constant("monitor"), ...client }), {
@@ -317,7 +336,7 @@ const version = command("version", object({ kind: constant("version"), ...client
   footer: examples("dplaned version"),
 });
 
-const program = or(run, route, nexthopGroup, show, audit, monitor, checkConfig, version);
+const program = or(run, route, nexthopGroup, show, audit, fpm, monitor, checkConfig, version);
 
 /** What a command line asks for. */
 export type Command = InferValue<typeof program>;
@@ -366,7 +385,7 @@ export function parseArguments(args: readonly string[], { colours = false, colum
 
 /** The command whose help explains a usage error: as many words as lead to one. */
 function helpCommand(args: readonly string[]): string {
-  const depth = ["route", "show", "nexthop-group"].includes(args[0] ?? "") ? 2 : 1;
+  const depth = ["route", "show", "nexthop-group", "fpm"].includes(args[0] ?? "") ? 2 : 1;
   const path = args.slice(0, depth).filter((word) => /^[a-z][a-z-]*$/.test(word) && isCommandWord(word));
   return [PROGRAM, ...path, "--help"].join(" ");
 }
@@ -376,7 +395,7 @@ function isCommandWord(word: string): boolean {
 }
 
 const COMMAND_WORDS = new Set(
-  "add audit check-config del delete dplane flush fpm get health install list load lookup ls monitor nexthop-group owners providers replace route run set show sync version".split(
+  "add audit check-config del delete dplane flush fpm get health install list load lookup ls monitor nexthop-group owners providers replace replay route run set show sync version".split(
     " ",
   ),
 );
