@@ -35,6 +35,8 @@ const CLOSE_BRACE = 0x7d;
 
 /** What a position is where the rest is for others to read. */
 const UNUSUAL = -1;
+/** Before the first field of an object. */
+const NO_FIELD = -1;
 
 /** In the order of {@linkcode UpdateField}. */
 const UPDATE_FIELDS = new FieldNames([
@@ -130,16 +132,21 @@ export class UpdateBytesParser {
   /** Reads the fields, and what depends on several of them. */
   #readUpdate(bytes: Uint8Array, start: number, into: RouteUpdate): number {
     let seen = 0;
+    let field = NO_FIELD;
     let position = start;
     do {
       position = skipSpace(bytes, position);
-      const nameEnd = endOfString(bytes, position);
-      if (nameEnd === UNUSUAL) return UNUSUAL;
-      const field = UPDATE_FIELDS.find(bytes, position + 1, nameEnd);
-      if (field < 0 || (seen & (1 << field)) !== 0) return UNUSUAL;
+      let name = UPDATE_FIELDS.guess(bytes, position, field);
+      if (name < 0) {
+        const nameEnd = endOfString(bytes, position);
+        if (nameEnd === UNUSUAL) return UNUSUAL;
+        name = UPDATE_FIELDS.find(bytes, position + 1, nameEnd, field);
+        position = startOfValue(bytes, nameEnd + 1);
+        if (name < 0 || position === UNUSUAL) return UNUSUAL;
+      } else position = skipSpace(bytes, position + UPDATE_FIELDS.writtenLength(name));
+      field = name;
+      if ((seen & (1 << field)) !== 0) return UNUSUAL;
       seen |= 1 << field;
-      position = startOfValue(bytes, nameEnd + 1);
-      if (position === UNUSUAL) return UNUSUAL;
       position = this.#readField(field, bytes, position, into);
       if (position === UNUSUAL) return UNUSUAL;
       position = skipSpace(bytes, position);
@@ -254,16 +261,21 @@ export class UpdateBytesParser {
 
   #readNexthop(bytes: Uint8Array, start: number, nexthop: Nexthop): number {
     let seen = 0;
+    let field = NO_FIELD;
     let position = skipSpace(bytes, start);
     do {
       position = skipSpace(bytes, position);
-      const nameEnd = endOfString(bytes, position);
-      if (nameEnd === UNUSUAL) return UNUSUAL;
-      const field = NEXTHOP_FIELDS.find(bytes, position + 1, nameEnd);
-      if (field < 0 || (seen & (1 << field)) !== 0) return UNUSUAL;
+      let name = NEXTHOP_FIELDS.guess(bytes, position, field);
+      if (name < 0) {
+        const nameEnd = endOfString(bytes, position);
+        if (nameEnd === UNUSUAL) return UNUSUAL;
+        name = NEXTHOP_FIELDS.find(bytes, position + 1, nameEnd, field);
+        position = startOfValue(bytes, nameEnd + 1);
+        if (name < 0 || position === UNUSUAL) return UNUSUAL;
+      } else position = skipSpace(bytes, position + NEXTHOP_FIELDS.writtenLength(name));
+      field = name;
+      if ((seen & (1 << field)) !== 0) return UNUSUAL;
       seen |= 1 << field;
-      position = startOfValue(bytes, nameEnd + 1);
-      if (position === UNUSUAL) return UNUSUAL;
       position = this.#readNexthopField(field, bytes, position, nexthop);
       if (position === UNUSUAL) return UNUSUAL;
       position = skipSpace(bytes, position);
@@ -324,16 +336,21 @@ export class UpdateBytesParser {
   #readSeg6(bytes: Uint8Array, start: number, nexthop: Nexthop): number {
     if (bytes[start] !== OPEN_BRACE) return UNUSUAL;
     let seen = 0;
+    let field = NO_FIELD;
     let position = start + 1;
     do {
       position = skipSpace(bytes, position);
-      const nameEnd = endOfString(bytes, position);
-      if (nameEnd === UNUSUAL) return UNUSUAL;
-      const field = SEG6_FIELDS.find(bytes, position + 1, nameEnd);
-      if (field < 0 || (seen & (1 << field)) !== 0) return UNUSUAL;
+      let name = SEG6_FIELDS.guess(bytes, position, field);
+      if (name < 0) {
+        const nameEnd = endOfString(bytes, position);
+        if (nameEnd === UNUSUAL) return UNUSUAL;
+        name = SEG6_FIELDS.find(bytes, position + 1, nameEnd, field);
+        position = startOfValue(bytes, nameEnd + 1);
+        if (name < 0 || position === UNUSUAL) return UNUSUAL;
+      } else position = skipSpace(bytes, position + SEG6_FIELDS.writtenLength(name));
+      field = name;
+      if ((seen & (1 << field)) !== 0) return UNUSUAL;
       seen |= 1 << field;
-      position = startOfValue(bytes, nameEnd + 1);
-      if (position === UNUSUAL) return UNUSUAL;
       position =
         field === Seg6Field.MODE ? this.#readMode(bytes, position, nexthop) : readSegments(bytes, position, nexthop);
       if (position === UNUSUAL) return UNUSUAL;
@@ -382,20 +399,23 @@ export class UpdateBytesParser {
 
 function skipSpace(bytes: Uint8Array, start: number): number {
   let position = start;
-  while (isJsonSpace(bytes[position]!)) position++;
+  // Nearly always there is none.
+  while (bytes[position]! <= 0x20 && isJsonSpace(bytes[position]!)) position++;
   return position;
 }
+
+/** 1 for each byte before which a plain string stops: its end, an escape, and what is no printable ASCII. */
+const STOPS = Uint8Array.from({ length: 256 }, (_, byte) =>
+  byte < 0x20 || byte >= 0x80 || byte === QUOTE || byte === BACKSLASH ? 1 : 0,
+);
 
 /** Where the string that begins at `start` has its closing quote; UNUSUAL if it has anything but plain ASCII. */
 function endOfString(bytes: Uint8Array, start: number): number {
   if (bytes[start] !== QUOTE) return UNUSUAL;
   let position = start + 1;
-  for (; bytes[position] !== QUOTE; position++) {
-    const byte = bytes[position]!;
-    // Also at the end of all bytes, where there is none.
-    if (!(byte >= 0x20 && byte < 0x80) || byte === BACKSLASH) return UNUSUAL;
-  }
-  return position;
+  // At the end of all bytes it stops too.
+  while (STOPS[bytes[position]!] === 0) position++;
+  return bytes[position] === QUOTE ? position : UNUSUAL;
 }
 
 /** Where the value begins that follows a field's name. */

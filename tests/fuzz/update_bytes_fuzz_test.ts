@@ -66,10 +66,12 @@ function object(fields: Record<string, fc.Arbitrary<string>>, always: string[]):
   const field = (name: string) =>
     fc.tuple(space, space, fields[name]!, space).map(([a, b, v, c]) => `${a}"${name}"${b}:${v}${c}`);
   const names = Object.keys(fields);
-  const some = fc.tuple(fc.subarray(names, { maxLength: Math.min(5, names.length) }), fc.nat(200)).map(([chosen, dice]) => {
-    const all = [...new Set([...always, ...chosen])];
-    return dice === 0 ? [...all, all[0]!] : dice === 1 ? all.slice(1) : all;
-  });
+  const some = fc
+    .tuple(fc.subarray(names, { maxLength: Math.min(5, names.length) }), fc.nat(200))
+    .map(([chosen, dice]) => {
+      const all = [...new Set([...always, ...chosen])];
+      return dice === 0 ? [...all, all[0]!] : dice === 1 ? all.slice(1) : all;
+    });
   return some
     .chain((chosen) => fc.shuffledSubarray(chosen, { minLength: chosen.length }))
     .chain((order) => fc.tuple(...order.map(field)))
