@@ -10,6 +10,7 @@ import { MPLS_LABELS_MAX, NEXTHOPS_MAX, SEG6_SEGMENTS_MAX, WEIGHT_MAX } from "..
 import { packedFamily, packedLength, parseAddressBytes, parsePrefixBytes } from "../model/prefix.ts";
 import { EncapType, Family, type Nexthop, type RouteUpdate, UpdateOp } from "../model/route.ts";
 import { FieldNames, WordCache } from "./byte_words.ts";
+import { type MemoEntry, UpdateMemo } from "./update_memo.ts";
 import {
   completeUpdate,
   MTU_MAX,
@@ -103,6 +104,22 @@ export class UpdateBytesParser {
   #vrfEnd = 0;
   #nexthopCount = 0;
   #hasUnknownDevice = false;
+  /** Name of the nexthop's interface, and of each nexthop's. */
+  #device = "";
+  readonly #devices: string[] = [];
+  /** Where the prefix is. */
+  #prefixStart = 0;
+  #prefixEnd = 0;
+  /** The update has nothing that is not remembered: a VRF, labels, segments. */
+  #isCommon = true;
+  #memo = new UpdateMemo();
+  /** What the memo's entries are lent to, and by which defaults they were made. */
+  #into: RouteUpdate | null = null;
+  #table = 0;
+  #metric = 0;
+  #distance = 0;
+  /** The nexthops of `#into` are the memo's. */
+  #isLent = false;
 
   /**
    * Fills `into` from the update in `bytes[from..to)`. False, with anything in `into`, if it is wrong, or not for this
@@ -116,17 +133,106 @@ export class UpdateBytesParser {
     resolver: NameResolver,
     defaults: UpdateDefaults = UPDATE_DEFAULTS,
   ): boolean {
-    resetUpdate(into, defaults);
     this.#resolver = resolver;
+    this.#own(into, defaults);
+    if (this.#isKnown(bytes, from, to, into, defaults)) return true;
+    resetUpdate(into, defaults);
+    // What is lent must not be written.
+    if (this.#isLent) into.nexthops.length = 0;
+    this.#isLent = false;
     this.#nexthopCount = 0;
     this.#hasUnknownDevice = false;
+    this.#isCommon = true;
     let position = skipSpace(bytes, from);
     if (bytes[position] !== OPEN_BRACE) return false;
     position = this.#readUpdate(bytes, position + 1, into);
     if (position === UNUSUAL || position > to) return false;
     while (position < to) if (!isJsonSpace(bytes[position++]!)) return false;
     this.#trimNexthops(into, into.op === UpdateOp.DELETE ? 0 : this.#nexthopCount);
-    return completeUpdate(into, this.#nexthopCount) === null;
+    if (completeUpdate(into, this.#nexthopCount) !== null) return false;
+    this.#remember(bytes, from, to, into);
+    return true;
+  }
+
+  /** Forgets what depends on other defaults, and what was lent to another update. */
+  #own(into: RouteUpdate, { table, metric, distance }: UpdateDefaults): void {
+    const isSame = this.#table === table && this.#metric === metric && this.#distance === distance;
+    if (isSame && this.#into === into) return;
+    this.#into = into;
+    this.#table = table;
+    this.#metric = metric;
+    this.#distance = distance;
+    this.#memo = new UpdateMemo();
+    this.#isLent = false;
+  }
+
+  /** Fills `into` if an update like this one was read before. */
+  #isKnown(bytes: Uint8Array, from: number, to: number, into: RouteUpdate, defaults: UpdateDefaults): boolean {
+    const start = this.#memo.prefixStart(bytes, from);
+    const end = start < 0 ? UNUSUAL : endOfString(bytes, start - 1);
+    if (end !== UNUSUAL && end < to) {
+      const packed = parsePrefixBytes(bytes, start, end, into.prefix, 0, false);
+      const entry = packed < 0 ? null : this.#memo.find(bytes, end, to, packedFamily(packed));
+      if (entry !== null && this.#isCurrent(entry)) {
+        // An update to which something is lent has nothing else than that.
+        if (!this.#isLent) this.#reset(into, defaults);
+        into.family = packedFamily(packed);
+        into.prefixLength = packedLength(packed);
+        this.#fill(into, entry);
+        return true;
+      }
+    }
+    return false;
+  }
+
+  #reset(into: RouteUpdate, defaults: UpdateDefaults): void {
+    resetUpdate(into, defaults);
+    this.#trimNexthops(into, 0);
+    this.#isLent = true;
+  }
+
+  /** Whether names still stand for what they stood for. */
+  #isCurrent({ nexthops, devices }: MemoEntry): boolean {
+    for (let index = 0; index < nexthops.length; index++) {
+      const name = devices[index]!;
+      if (name !== "" && this.#resolver.deviceIndex(name) !== nexthops[index]!.ifindex) return false;
+    }
+    return true;
+  }
+
+  #fill(into: RouteUpdate, entry: MemoEntry): void {
+    into.op = entry.op;
+    into.table = entry.table;
+    into.metric = entry.metric;
+    into.type = entry.type;
+    into.protocol = entry.protocol;
+    into.distance = entry.distance;
+    into.tag = entry.tag;
+    into.mtu = entry.mtu;
+    into.nexthopGroup = entry.nexthopGroup;
+    const { nexthops } = entry;
+    for (let index = 0; index < nexthops.length; index++) into.nexthops[index] = nexthops[index]!;
+    if (into.nexthops.length > nexthops.length) into.nexthops.length = nexthops.length;
+  }
+
+  /** Keeps what the update says, unless it has one of the things that are rare. */
+  #remember(bytes: Uint8Array, from: number, to: number, into: RouteUpdate): void {
+    if (!this.#isCommon || into.sourceLength !== 0 || into.prefsrcFamily !== Family.NONE) return;
+    const entry = this.#memo.learn(bytes, from, this.#prefixStart, this.#prefixEnd, to);
+    if (entry === null) return;
+    entry.family = into.family;
+    entry.op = into.op;
+    entry.table = into.table;
+    entry.metric = into.metric;
+    entry.type = into.type;
+    entry.protocol = into.protocol;
+    entry.distance = into.distance;
+    entry.tag = into.tag;
+    entry.mtu = into.mtu;
+    entry.nexthopGroup = into.nexthopGroup;
+    entry.nexthops = into.nexthops.slice();
+    entry.devices = this.#devices.slice(0, into.nexthops.length);
+    this.#isLent = true;
   }
 
   /** Reads the fields, and what depends on several of them. */
@@ -163,7 +269,7 @@ export class UpdateBytesParser {
   #readField(field: number, bytes: Uint8Array, start: number, into: RouteUpdate): number {
     switch (field) {
       case UpdateField.PREFIX:
-        return readPrefix(bytes, start, into);
+        return this.#readPrefix(bytes, start, into);
       case UpdateField.NEXTHOPS:
         return this.#readNexthops(bytes, start, into);
       case UpdateField.TABLE:
@@ -183,6 +289,18 @@ export class UpdateBytesParser {
       default:
         return this.#readWordField(field, bytes, start, into);
     }
+  }
+
+  #readPrefix(bytes: Uint8Array, start: number, into: RouteUpdate): number {
+    const end = endOfString(bytes, start);
+    if (end === UNUSUAL) return UNUSUAL;
+    const packed = parsePrefixBytes(bytes, start + 1, end, into.prefix, 0, false);
+    if (packed < 0) return UNUSUAL;
+    into.family = packedFamily(packed);
+    into.prefixLength = packedLength(packed);
+    this.#prefixStart = start + 1;
+    this.#prefixEnd = end;
+    return end + 1;
   }
 
   #readNumberField(field: number, bytes: Uint8Array, start: number, into: RouteUpdate): number {
@@ -231,6 +349,7 @@ export class UpdateBytesParser {
     if (field === UpdateField.VRF) {
       this.#vrfStart = start + 1;
       this.#vrfEnd = end;
+      this.#isCommon = false;
       return end + 1;
     }
     const word = this.#words.take(bytes, start + 1, end);
@@ -250,8 +369,10 @@ export class UpdateBytesParser {
     for (; count < NEXTHOPS_MAX; count++) {
       position = skipSpace(bytes, position);
       if (bytes[position] !== OPEN_BRACE) return UNUSUAL;
+      this.#device = "";
       position = this.#readNexthop(bytes, position + 1, this.#nexthopAt(into, count));
       if (position === UNUSUAL) return UNUSUAL;
+      this.#devices[count] = this.#device;
       position = skipSpace(bytes, position);
       if (bytes[position++] !== COMMA) break;
     }
@@ -298,6 +419,7 @@ export class UpdateBytesParser {
         if (end === UNUSUAL) return UNUSUAL;
         const name = this.#words.take(bytes, start + 1, end);
         if (name === null) return UNUSUAL;
+        this.#device = name;
         nexthop.ifindex = this.#resolver.deviceIndex(name);
         // Whether that matters, the operation tells, which may come later.
         if (nexthop.ifindex === 0) this.#hasUnknownDevice = true;
@@ -320,6 +442,7 @@ export class UpdateBytesParser {
   #readLabels(bytes: Uint8Array, start: number, nexthop: Nexthop): number {
     if (bytes[start] !== OPEN_BRACKET) return UNUSUAL;
     nexthop.encap = EncapType.MPLS;
+    this.#isCommon = false;
     let position = start + 1;
     let count = 0;
     for (; count < MPLS_LABELS_MAX; count++) {
@@ -335,6 +458,7 @@ export class UpdateBytesParser {
 
   #readSeg6(bytes: Uint8Array, start: number, nexthop: Nexthop): number {
     if (bytes[start] !== OPEN_BRACE) return UNUSUAL;
+    this.#isCommon = false;
     let seen = 0;
     let field = NO_FIELD;
     let position = start + 1;
@@ -422,16 +546,6 @@ function endOfString(bytes: Uint8Array, start: number): number {
 function startOfValue(bytes: Uint8Array, start: number): number {
   const position = skipSpace(bytes, start);
   return bytes[position] === COLON ? skipSpace(bytes, position + 1) : UNUSUAL;
-}
-
-function readPrefix(bytes: Uint8Array, start: number, into: RouteUpdate): number {
-  const end = endOfString(bytes, start);
-  if (end === UNUSUAL) return UNUSUAL;
-  const packed = parsePrefixBytes(bytes, start + 1, end, into.prefix, 0, false);
-  if (packed < 0) return UNUSUAL;
-  into.family = packedFamily(packed);
-  into.prefixLength = packedLength(packed);
-  return end + 1;
 }
 
 /** A source prefix, which only IPv6 has. */
