@@ -7,7 +7,8 @@ import process from "node:process";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { createRouteUpdate } from "../../core/model/route.ts";
-import { type BytesPath, comparePaths, createBytesPath } from "../support/update_paths.ts";
+import type { NameResolver } from "../../core/northbound/update_rules.ts";
+import { type BytesPath, comparePaths, createBytesPath, TEST_RESOLVER } from "../support/update_paths.ts";
 
 const SEED = Number(process.env.FUZZ_SEED ?? Date.now() & 0x7fffffff);
 const RUNS = 20_000;
@@ -202,6 +203,38 @@ function property(lines: fc.Arbitrary<string>, bytesPath: BytesPath, counts: Cou
   });
 }
 
+/** Updates that say the same of several prefixes, while interfaces come, go and change their numbers. */
+const NO_PREFIX = quoted("@");
+const says = (address: fc.Arbitrary<string>) => updateOf(fc.constant(NO_PREFIX), address, ["prefix", "nexthops"]);
+const steps = fc.array(
+  fc.record({ which: fc.nat(2), prefix: fc.oneof({ weight: 4, arbitrary: prefix4 }, prefix6), change: fc.nat(12) }),
+  { minLength: 4, maxLength: 30 },
+);
+
+function repetition(resolveFor: (links: Map<string, number>) => NameResolver) {
+  return fc.property(
+    fc.array(fc.oneof(says(address4), says(address6)), { minLength: 1, maxLength: 3 }),
+    steps,
+    (lines, all) => {
+      const links = new Map(Object.entries({ v0: 3, v1: 4, lo: 1 }));
+      const resolver = { deviceIndex: (name: string) => links.get(name) ?? 0, vrfTable: TEST_RESOLVER.vrfTable };
+      const bytesPath = createBytesPath(resolveFor(links));
+      const into = createRouteUpdate();
+      for (const { which, prefix, change } of all) {
+        if (change === 0) links.delete("v0");
+        else if (change < 3) links.set("v0", change + 10);
+        const bytes = encoder.encode(lines[which % lines.length]!.replace(NO_PREFIX, () => prefix));
+        comparePaths(bytes, 0, bytes.length, into, bytesPath, resolver);
+      }
+    },
+  );
+}
+
+const followLinks = (links: Map<string, number>): NameResolver => ({
+  deviceIndex: (name) => links.get(name) ?? 0,
+  vrfTable: TEST_RESOLVER.vrfTable,
+});
+
 describe(`updates from bytes and from text (FUZZ_SEED=${SEED})`, () => {
   const parameters = { seed: SEED, numRuns: RUNS };
 
@@ -233,6 +266,18 @@ describe(`updates from bytes and from text (FUZZ_SEED=${SEED})`, () => {
       }),
       { seed: SEED, numRuns: 2000 },
     );
+  });
+
+  it("come to the same when they say the same again", () => {
+    fc.assert(repetition(followLinks), { seed: SEED, numRuns: 3000 });
+  });
+
+  it("would find a name that means what it meant before", () => {
+    const { failed } = fc.check(
+      repetition((links) => followLinks(new Map(links))),
+      { seed: SEED, numRuns: 3000, endOnFailure: true },
+    );
+    assert.ok(failed);
   });
 
   // Mistakes of the kind that this is to find: they must be found.

@@ -55,6 +55,7 @@ export function comparePaths(
   to: number,
   into: RouteUpdate,
   bytesPath: BytesPath,
+  resolver: NameResolver = TEST_RESOLVER,
 ): boolean {
   const splitter: UpdateSplitter = {
     bytes,
@@ -67,7 +68,7 @@ export function comparePaths(
     next: () => SplitKind.NONE,
   };
   const asText = (update: RouteUpdate) => {
-    return parseUpdate(SplitKind.TEXT, splitter, BodyFormat.NDJSON, update, TEST_RESOLVER);
+    return parseUpdate(SplitKind.TEXT, splitter, BodyFormat.NDJSON, update, resolver);
   };
   const wanted = createRouteUpdate();
   const wantedError = asText(wanted);
