@@ -135,7 +135,8 @@ export class UpdateBytesParser {
   ): boolean {
     this.#resolver = resolver;
     this.#own(into, defaults);
-    if (this.#isKnown(bytes, from, to, into, defaults)) return true;
+    const isWorthwhile = this.#memo.isWorthwhile();
+    if (isWorthwhile && this.#isKnown(bytes, from, to, into, defaults)) return true;
     resetUpdate(into, defaults);
     // What is lent must not be written.
     if (this.#isLent) into.nexthops.length = 0;
@@ -150,7 +151,7 @@ export class UpdateBytesParser {
     while (position < to) if (!isJsonSpace(bytes[position++]!)) return false;
     this.#trimNexthops(into, into.op === UpdateOp.DELETE ? 0 : this.#nexthopCount);
     if (completeUpdate(into, this.#nexthopCount) !== null) return false;
-    this.#remember(bytes, from, to, into);
+    if (isWorthwhile) this.#remember(bytes, from, to, into);
     return true;
   }
 
@@ -230,8 +231,12 @@ export class UpdateBytesParser {
     entry.tag = into.tag;
     entry.mtu = into.mtu;
     entry.nexthopGroup = into.nexthopGroup;
-    entry.nexthops = into.nexthops.slice();
-    entry.devices = this.#devices.slice(0, into.nexthops.length);
+    // The entry may be another's that was forgotten.
+    this.#trimNexthops(entry, 0);
+    for (let index = 0; index < into.nexthops.length; index++) {
+      entry.nexthops[index] = into.nexthops[index]!;
+      entry.devices[index] = this.#devices[index]!;
+    }
     this.#isLent = true;
   }
 
@@ -513,7 +518,7 @@ export class UpdateBytesParser {
   }
 
   /** Leaves `count` nexthops, and keeps the others for updates with more. */
-  #trimNexthops(into: RouteUpdate, count: number): void {
+  #trimNexthops(into: RouteUpdate | MemoEntry, count: number): void {
     while (into.nexthops.length > count) {
       const spare = into.nexthops.pop()!;
       if (this.#spares.length < NEXTHOPS_MAX) this.#spares.push(spare);

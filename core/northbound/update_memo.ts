@@ -16,14 +16,18 @@ const PLACE_SHIFT = 23;
 const TEXT_BYTES_MAX = 4096;
 const ALL_BYTES_MAX = 128 << 10;
 const HEAD_BYTES_MAX = 64;
+/** Where texts do not come again, only so many are noted, and then one in so many lines is looked at. */
+const LEARN_AHEAD = 1024;
+const LEARN_SAMPLE = 64;
 
 /** What an update says besides its prefix. */
 export interface MemoEntry {
   generation: number;
   family: Family;
-  /** What stands behind the prefix. */
+  /** What stands behind the prefix is the first `length` of these. */
   bytes: Uint8Array;
   view: DataView;
+  length: number;
   op: UpdateOp;
   table: number;
   metric: number;
@@ -44,6 +48,9 @@ export class UpdateMemo {
   /** Entries of earlier generations mean nothing any more. */
   #generation = 1;
   #usedBytes = 0;
+  #found = 0;
+  #learned = 0;
+  #asked = 0;
   /** What stands before the prefix. */
   readonly #head = new Uint8Array(HEAD_BYTES_MAX);
   #headLength = 0;
@@ -55,6 +62,13 @@ export class UpdateMemo {
   clear(): void {
     this.#generation += 1;
     this.#usedBytes = 0;
+  }
+
+  /** False where texts hardly ever come again, so that looking for them and noting them is work for nothing. */
+  isWorthwhile(): boolean {
+    if (this.#learned <= this.#found + LEARN_AHEAD) return true;
+    this.#asked += 1;
+    return this.#asked % LEARN_SAMPLE === 0;
   }
 
   /** Where the prefix begins, if what stands before it is what stood before those that are known; -1 otherwise. */
@@ -73,8 +87,10 @@ export class UpdateMemo {
     for (let probe = 0; probe < PROBES; probe++) {
       const entry = this.#entries[(home + probe) & (PLACES - 1)];
       if (entry === undefined || entry.generation !== this.#generation) return null;
-      if (entry.bytes.length === length && entry.family === family && isSame(entry.view, view, start, end))
+      if (entry.length === length && entry.family === family && isSame(entry.view, view, start, end)) {
+        this.#found += 1;
         return entry;
+      }
     }
     return null;
   }
@@ -92,6 +108,7 @@ export class UpdateMemo {
       for (let index = 0; index < this.#headLength; index++) this.#head[index] = bytes[from + index]!;
       return null;
     }
+    this.#learned += 1;
     const length = to - prefixEnd;
     if (length < 4 || length > TEXT_BYTES_MAX) return null;
     if (this.#usedBytes + length > ALL_BYTES_MAX) this.clear();
@@ -107,8 +124,12 @@ export class UpdateMemo {
     const entry = this.#entries[place] ?? createEntry();
     this.#entries[place] = entry;
     entry.generation = this.#generation;
-    entry.bytes = bytes.slice(prefixEnd, to);
-    entry.view = new DataView(entry.bytes.buffer);
+    if (entry.bytes.length < length) {
+      entry.bytes = new Uint8Array(Math.max(64, length));
+      entry.view = new DataView(entry.bytes.buffer);
+    }
+    entry.length = length;
+    for (let index = 0; index < length; index++) entry.bytes[index] = bytes[prefixEnd + index]!;
     return entry;
   }
 
@@ -128,6 +149,7 @@ function createEntry(): MemoEntry {
     family: 0,
     bytes,
     view: new DataView(bytes.buffer),
+    length: 0,
     op: UpdateOp.INSTALL,
     table: 0,
     metric: 0,
@@ -142,14 +164,17 @@ function createEntry(): MemoEntry {
   };
 }
 
-/** Of at least four bytes, four at a time; the last four may overlap those before. */
+/** Of at least four bytes, two times four of them at once; the last four may overlap those before. */
 function hashOf(view: DataView, start: number, end: number): number {
-  let hash = end - start;
-  const last = end - 4;
-  for (let position = start; position < last; position += 4) {
-    hash = Math.imul(hash ^ view.getInt32(position, true), 0x9e3779b1);
+  let even = end - start;
+  let odd = view.getInt32(end - 4, true);
+  let position = start;
+  for (; position <= end - 8; position += 8) {
+    even = Math.imul(even ^ view.getInt32(position, true), 0x9e3779b1);
+    odd = Math.imul(odd ^ view.getInt32(position + 4, true), 0x85ebca6b);
   }
-  hash = Math.imul(hash ^ view.getInt32(last, true), 0x9e3779b1);
+  if (position <= end - 4) even = Math.imul(even ^ view.getInt32(position, true), 0x9e3779b1);
+  const hash = even ^ (odd >>> 15) ^ (odd << 17);
   return Math.imul(hash ^ (hash >>> 15), 0x85ebca6b);
 }
 
