@@ -17,8 +17,8 @@ import { isBlankUpdate, parseUpdate } from "./update_text.ts";
 /** White space that may come before what tells the body's format. */
 const BLANK_HEAD_MAX = 4096;
 /**
- * Bytes of a body after which the garbage is collected that its updates have left: some four times as much. On its own
- * the runtime would let it grow to twice what the RIB takes.
+ * Bytes of a body after which the garbage is collected that it has left: its own bytes, and of updates that were taken as
+ * text some four times as much. On its own the runtime would let it grow to twice what the RIB takes.
  */
 export const COLLECT_BYTES = 2 << 20;
 /** During a shutdown a body that brings nothing for this long, or goes on for that long, is read no further. */
