@@ -47,7 +47,8 @@ export class UpdateMemo {
   readonly #entries: (MemoEntry | undefined)[] = [];
   /** Entries of earlier generations mean nothing any more. */
   #generation = 1;
-  #usedBytes = 0;
+  /** Of all entries, also those that mean nothing any more. */
+  #heldBytes = 0;
   #found = 0;
   #learned = 0;
   #asked = 0;
@@ -58,10 +59,9 @@ export class UpdateMemo {
   #view: DataView = new DataView(this.#head.buffer);
   #viewed: Uint8Array = this.#head;
 
-  /** Forgets everything. */
+  /** Forgets what is known; its memory serves for what comes. */
   clear(): void {
     this.#generation += 1;
-    this.#usedBytes = 0;
   }
 
   /** False where texts hardly ever come again, so that looking for them and noting them is work for nothing. */
@@ -111,8 +111,10 @@ export class UpdateMemo {
     this.#learned += 1;
     const length = to - prefixEnd;
     if (length < 4 || length > TEXT_BYTES_MAX) return null;
-    if (this.#usedBytes + length > ALL_BYTES_MAX) this.clear();
-    this.#usedBytes += length;
+    if (this.#heldBytes + length > ALL_BYTES_MAX) {
+      this.#entries.length = 0;
+      this.#heldBytes = 0;
+    }
     const home = hashOf(this.#viewOf(bytes), prefixEnd, to) >>> PLACE_SHIFT;
     let place = home;
     for (let probe = 0; probe < PROBES; probe++) {
@@ -128,6 +130,7 @@ export class UpdateMemo {
       entry.bytes = new Uint8Array(Math.max(64, length));
       entry.view = new DataView(entry.bytes.buffer);
     }
+    this.#heldBytes += length - entry.length;
     entry.length = length;
     for (let index = 0; index < length; index++) entry.bytes[index] = bytes[prefixEnd + index]!;
     return entry;

@@ -4,10 +4,10 @@
 import { LINE_BYTES_MAX } from "../constants.ts";
 import type { RouteUpdate } from "../model/route.ts";
 import { Family } from "../model/route.ts";
+import { isJsonSpace } from "./json_bytes.ts";
 import { BodyFormat } from "./line_splitter.ts";
 import { isBlankLine } from "./line_words.ts";
 import { SplitKind, type UpdateSplitter } from "./splitter.ts";
-import { isJsonSpace } from "./update_bytes.ts";
 import { createUpdateError, type UpdateError } from "./update_error.ts";
 import { parseUpdateObject } from "./update_json.ts";
 import { parseUpdateLine } from "./update_line.ts";
