@@ -6,7 +6,7 @@
 import { Family } from "./route.ts";
 
 /**
- * Why a text is no address or prefix. Parsers return `-(position << 5 | code)`, which
+ * Why a text is no address or prefix. Parsers return `-(position * 32 + code)`, which
  * {@linkcode describeAddressError} turns into words; codes are therefore 1..31.
  */
 export const AddressError = {
@@ -35,6 +35,7 @@ export type AddressError = (typeof AddressError)[keyof typeof AddressError];
 const DOT = 0x2e;
 const COLON = 0x3a;
 const PERCENT = 0x25;
+const SLASH = 0x2f;
 const ZERO = 0x30;
 
 /** The {@linkcode AddressError} in a parser's negative result. */
@@ -58,25 +59,55 @@ export function addressBits(family: Family): number {
 }
 
 function failure(code: AddressError, position: number): number {
-  return -((position << 5) | code);
+  return -(position * 32 + code);
+}
+
+/** Where short texts are put as bytes. The longest address with a length is 49 characters long. */
+const scratch = new Uint8Array(64);
+
+/** The characters of `text` as bytes, until the next call; what is not ASCII as a byte that no address has. */
+function bytesOf(text: string): Uint8Array {
+  const { length } = text;
+  const bytes = length <= scratch.length ? scratch : new Uint8Array(length);
+  for (let index = 0; index < length; index++) {
+    const character = text.charCodeAt(index);
+    bytes[index] = character < 0x80 ? character : 0xff;
+  }
+  return bytes;
+}
+
+/** {@linkcode parseAddressBytes} of a text. */
+export function parseAddress(text: string, start: number, end: number, out: Uint8Array, offset: number): number {
+  return parseAddressBytes(bytesOf(text), start, end, out, offset);
+}
+
+/** {@linkcode parsePrefixBytes} of a text. */
+export function parsePrefix(text: string, out: Uint8Array, offset: number, bareIsHost = false): number {
+  return parsePrefixBytes(bytesOf(text), 0, text.length, out, offset, bareIsHost);
 }
 
 /**
- * Parses `text[start..end)` as an address into the 16 bytes at `out[offset]` and returns its family, or a negative
- * error, after which the bytes mean nothing.
+ * Parses `bytes[start..end)`, which are ASCII, as an address into the 16 bytes at `out[offset]` and returns its family,
+ * or a negative error, after which the 16 bytes mean nothing.
  */
-export function parseAddress(text: string, start: number, end: number, out: Uint8Array, offset: number): number {
+export function parseAddressBytes(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  out: Uint8Array,
+  offset: number,
+): number {
   if (start >= end) return failure(AddressError.EMPTY, start);
   // The first dot or colon decides: an embedded IPv4 address follows a colon.
   for (let position = start; position < end; position++) {
-    const character = text.charCodeAt(position);
+    const character = bytes[position]!;
     if (character === DOT) {
-      out.fill(0, offset + 4, offset + 16);
-      const error = parseIpv4(text, start, end, out, offset);
+      clear(out, offset + 4, offset + 16);
+      const error = parseIpv4(bytes, start, end, out, offset);
       return error < 0 ? error : Family.IPV4;
     }
     if (character === COLON) {
-      const error = parseIpv6(text, start, end, out, offset);
+      const error = parseIpv6(bytes, start, end, out, offset);
       return error < 0 ? error : Family.IPV6;
     }
   }
@@ -84,28 +115,35 @@ export function parseAddress(text: string, start: number, end: number, out: Uint
 }
 
 /**
- * Parses a prefix (`10.0.0.0/8`) into the 16 bytes at `out[offset]` and returns `family << 8 | length`, to be read with
- * {@linkcode packedFamily} and {@linkcode packedLength}, or a negative error. Where `bareIsHost` is set, an address
- * without a length stands for its host prefix, as iproute2 takes it.
+ * Parses a prefix (`10.0.0.0/8`) in `bytes[start..end)` into the 16 bytes at `out[offset]` and returns
+ * `family << 8 | length`, to be read with {@linkcode packedFamily} and {@linkcode packedLength}, or a negative error.
+ * Where `bareIsHost` is set, an address without a length stands for its host prefix, as iproute2 takes it.
  */
-export function parsePrefix(text: string, out: Uint8Array, offset: number, bareIsHost = false): number {
-  const slash = text.indexOf("/");
-  const family = parseAddress(text, 0, slash < 0 ? text.length : slash, out, offset);
+export function parsePrefixBytes(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  out: Uint8Array,
+  offset: number,
+  bareIsHost: boolean,
+): number {
+  let slash = start;
+  while (slash < end && bytes[slash] !== SLASH) slash++;
+  const family = parseAddressBytes(bytes, start, slash, out, offset);
   if (family < 0) return family;
   const bits = family === Family.IPV4 ? 32 : 128;
-  if (slash < 0) return bareIsHost ? (family << 8) | bits : failure(AddressError.LENGTH_MISSING, text.length);
-  const length = parseLength(text, slash + 1, bits);
+  if (slash === end) return bareIsHost ? (family << 8) | bits : failure(AddressError.LENGTH_MISSING, end);
+  const length = parseLength(bytes, slash + 1, end, bits);
   if (length < 0) return length;
   if (!isHostBitsZero(out, offset, length, bits)) return failure(AddressError.HOST_BITS, slash);
   return (family << 8) | length;
 }
 
-function parseLength(text: string, start: number, bits: number): number {
-  const end = text.length;
+function parseLength(bytes: Uint8Array, start: number, end: number, bits: number): number {
   if (start === end) return failure(AddressError.LENGTH_MISSING, start);
   let length = 0;
   for (let position = start; position < end; position++) {
-    const character = text.charCodeAt(position);
+    const character = bytes[position]!;
     const digit = character - ZERO;
     if (digit < 0 || digit > 9) {
       const isNetmask = character === DOT || character === COLON;
@@ -119,13 +157,18 @@ function parseLength(text: string, start: number, bits: number): number {
   return length > bits ? failure(AddressError.LENGTH_RANGE, start) : length;
 }
 
+/** `Uint8Array.fill` costs more than so few stores. */
+function clear(bytes: Uint8Array, start: number, end: number): void {
+  for (let index = start; index < end; index++) bytes[index] = 0;
+}
+
 /** Four decimal octets into `out[offset..offset+4)`. */
-function parseIpv4(text: string, start: number, end: number, out: Uint8Array, offset: number): number {
+function parseIpv4(bytes: Uint8Array, start: number, end: number, out: Uint8Array, offset: number): number {
   let octet = -1;
   let octetStart = start;
   let index = 0;
   for (let position = start; position < end; position++) {
-    const character = text.charCodeAt(position);
+    const character = bytes[position]!;
     const digit = character - ZERO;
     if (digit >= 0 && digit <= 9) {
       if (octet === 0) return failure(AddressError.OCTET_LEADING_ZERO, octetStart);
@@ -152,29 +195,29 @@ function parseIpv4(text: string, start: number, end: number, out: Uint8Array, of
 }
 
 /** Eight groups, or fewer around one `::`, the last two perhaps as an IPv4 address, into `out[offset..offset+16)`. */
-function parseIpv6(text: string, start: number, end: number, out: Uint8Array, offset: number): number {
+function parseIpv6(bytes: Uint8Array, start: number, end: number, out: Uint8Array, offset: number): number {
   let position = start;
   let groups = 0;
   let gap = -1;
-  if (text.charCodeAt(position) === COLON) {
-    if (position + 1 >= end || text.charCodeAt(position + 1) !== COLON) return failure(AddressError.STRAY_COLON, start);
+  if (bytes[position]! === COLON) {
+    if (position + 1 >= end || bytes[position + 1]! !== COLON) return failure(AddressError.STRAY_COLON, start);
     gap = 0;
     position += 2;
   }
   while (position < end) {
     const groupStart = position;
     let value = 0;
-    let digit = hexDigit(text.charCodeAt(position));
+    let digit = hexDigit(bytes[position]!);
     while (digit >= 0) {
       if (position - groupStart === 4) return failure(AddressError.GROUP_TOO_LONG, groupStart);
       value = (value << 4) | digit;
       position++;
-      digit = position < end ? hexDigit(text.charCodeAt(position)) : -1;
+      digit = position < end ? hexDigit(bytes[position]!) : -1;
     }
-    const character = position < end ? text.charCodeAt(position) : COLON;
+    const character = position < end ? bytes[position]! : COLON;
     if (character === DOT && position > groupStart) {
       if (groups > 6) return failure(AddressError.GROUP_COUNT, groupStart);
-      const error = parseIpv4(text, groupStart, end, out, offset + groups * 2);
+      const error = parseIpv4(bytes, groupStart, end, out, offset + groups * 2);
       if (error < 0) return error;
       groups += 2;
       break;
@@ -188,7 +231,7 @@ function parseIpv6(text: string, start: number, end: number, out: Uint8Array, of
     groups++;
     if (position === end) break;
     if (++position === end) return failure(AddressError.STRAY_COLON, position - 1);
-    if (text.charCodeAt(position) === COLON) {
+    if (bytes[position]! === COLON) {
       if (gap >= 0) return failure(AddressError.DOUBLE_COLON_TWICE, position - 1);
       gap = groups;
       position++;
@@ -197,9 +240,11 @@ function parseIpv6(text: string, start: number, end: number, out: Uint8Array, of
   if (gap < 0) return groups === 8 ? 0 : failure(AddressError.GROUP_COUNT, end);
   // `::` stands for at least one group.
   if (groups > 7) return failure(AddressError.GROUP_COUNT, end);
-  const tailBytes = (groups - gap) * 2;
-  out.copyWithin(offset + 16 - tailBytes, offset + gap * 2, offset + groups * 2);
-  out.fill(0, offset + gap * 2, offset + 16 - tailBytes);
+  // The groups behind the gap go to the end, the last one first.
+  let from = offset + groups * 2;
+  let to = offset + 16;
+  while (from > offset + gap * 2) out[--to] = out[--from]!;
+  clear(out, from, to);
   return 0;
 }
 

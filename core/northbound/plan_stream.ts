@@ -10,11 +10,11 @@ import { type RouteSync, SyncStep } from "../rib/sync.ts";
 import { describeAdmissionError } from "./admission_error.ts";
 import { AnswerStream } from "./answer_stream.ts";
 import type { PlanSummaryJson } from "./api_types.ts";
-import { SplitKind } from "./line_splitter.ts";
 import { formatGroupWait } from "./outcome.ts";
 import { type AckMode, formatRejection, formatSummary, jsonString } from "./result_json.ts";
 import type { RouteJsonWriter } from "./route_json.ts";
 import type { RouteStreamParts, RouteStreamRequest } from "./route_stream.ts";
+import { SplitKind } from "./splitter.ts";
 import { BodyEnd, UpdateBody } from "./update_body.ts";
 
 /** The answer of a dry run while it is made. */

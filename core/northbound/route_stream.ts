@@ -18,10 +18,10 @@ import { describeAdmissionError, describeRefusal } from "./admission_error.ts";
 import { AnswerStream } from "./answer_stream.ts";
 import type { ErrorJson, SummaryJson } from "./api_types.ts";
 import type { NorthboundCounters } from "./counters.ts";
-import { SplitKind } from "./line_splitter.ts";
 import { type OutcomeReader, STATUS_OF_OUTCOME } from "./outcome.ts";
 import type { Pacer } from "./pacer.ts";
 import { type AckMode, formatRejection, formatSummary, isReported, SUMMARY_FIELDS } from "./result_json.ts";
+import { SplitKind } from "./splitter.ts";
 import { BodyEnd, UpdateBody } from "./update_body.ts";
 import type { NameResolver, UpdateDefaults } from "./update_rules.ts";
 

@@ -7,9 +7,9 @@ import { AdmissionError } from "../rib/admission.ts";
 import type { RouteSync } from "../rib/sync.ts";
 import { describeAdmissionError, describeRefusal } from "./admission_error.ts";
 import type { ErrorJson, LineErrorJson } from "./api_types.ts";
-import { SplitKind } from "./line_splitter.ts";
 import { Problem } from "./problem.ts";
 import type { RouteStreamParts } from "./route_stream.ts";
+import { SplitKind } from "./splitter.ts";
 import { BodyEnd, type UpdateBody } from "./update_body.ts";
 
 /** Wrong updates that are told one by one. */

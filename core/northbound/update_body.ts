@@ -7,7 +7,9 @@ import { clearInterval, setInterval } from "node:timers";
 import { now } from "../clock.ts";
 import type { RouteUpdate } from "../model/route.ts";
 import type { NorthboundCounters } from "./counters.ts";
-import { BodyFormat, createSplitter, detectFormat, SplitKind, type UpdateSplitter } from "./line_splitter.ts";
+import { BodyFormat, createSplitter, detectFormat } from "./line_splitter.ts";
+import { SplitKind, type UpdateSplitter } from "./splitter.ts";
+import { UpdateBytesParser } from "./update_bytes.ts";
 import type { UpdateError } from "./update_error.ts";
 import type { NameResolver, UpdateDefaults } from "./update_rules.ts";
 import { isBlankUpdate, parseUpdate } from "./update_text.ts";
@@ -15,8 +17,8 @@ import { isBlankUpdate, parseUpdate } from "./update_text.ts";
 /** White space that may come before what tells the body's format. */
 const BLANK_HEAD_MAX = 4096;
 /**
- * Bytes of a body after which the garbage is collected that its updates have left: some four times as much. On its own
- * the runtime would let it grow to twice what the RIB takes.
+ * Bytes of a body after which the garbage is collected that it has left: its own bytes, and of updates that were taken as
+ * text some four times as much. On its own the runtime would let it grow to twice what the RIB takes.
  */
 export const COLLECT_BYTES = 2 << 20;
 /** During a shutdown a body that brings nothing for this long, or goes on for that long, is read no further. */
@@ -50,6 +52,7 @@ export class UpdateBody {
   #splitter: UpdateSplitter | null = null;
   /** White space from before the format was known. */
   #head: Uint8Array = new Uint8Array(0);
+  readonly #bytesParser = new UpdateBytesParser();
   #chunks = 0;
   #bytesSinceCollection = 0;
 
@@ -92,13 +95,19 @@ export class UpdateBody {
     if (splitter === null) return SplitKind.NONE;
     for (;;) {
       const kind = splitter.next();
-      if (kind !== SplitKind.TEXT || !isBlankUpdate(splitter.text, this.#format)) return kind;
+      if (kind !== SplitKind.TEXT || !isBlankUpdate(splitter, this.#format)) return kind;
     }
   }
 
   /** Fills `into` from what {@linkcode next} found, and returns what is wrong with it. */
   parse(kind: SplitKind, into: RouteUpdate, resolver: NameResolver, defaults: UpdateDefaults): UpdateError | null {
-    return parseUpdate(kind, this.#splitter!, this.#format, into, resolver, defaults);
+    const splitter = this.#splitter!;
+    const format = this.#format;
+    if (kind === SplitKind.TEXT && format !== BodyFormat.LINES) {
+      const { bytes, from, to } = splitter;
+      if (this.#bytesParser.parse(bytes, from, to, into, resolver, defaults)) return null;
+    }
+    return parseUpdate(kind, splitter, format, into, resolver, defaults);
   }
 
   /** Reads no further. */

@@ -4,16 +4,23 @@
 import { LINE_BYTES_MAX } from "../constants.ts";
 import type { RouteUpdate } from "../model/route.ts";
 import { Family } from "../model/route.ts";
-import { BodyFormat, SplitKind, type UpdateSplitter } from "./line_splitter.ts";
+import { isJsonSpace } from "./json_bytes.ts";
+import { BodyFormat } from "./line_splitter.ts";
 import { isBlankLine } from "./line_words.ts";
+import { SplitKind, type UpdateSplitter } from "./splitter.ts";
 import { createUpdateError, type UpdateError } from "./update_error.ts";
 import { parseUpdateObject } from "./update_json.ts";
 import { parseUpdateLine } from "./update_line.ts";
 import { type NameResolver, UPDATE_DEFAULTS, type UpdateDefaults } from "./update_rules.ts";
 
-/** Whether an update in `format` is blank (for route commands also: a comment) and gets no result. */
-export function isBlankUpdate(text: string, format: BodyFormat): boolean {
-  return format === BodyFormat.LINES ? isBlankLine(text) : /^[ \t\r\n]*$/.test(text);
+/**
+ * Whether the update that `splitter` found as TEXT is blank (for route commands also: a comment) and gets no result.
+ */
+export function isBlankUpdate(splitter: UpdateSplitter, format: BodyFormat): boolean {
+  if (format === BodyFormat.LINES) return splitter.text !== null && isBlankLine(splitter.text);
+  const { bytes, from, to } = splitter;
+  for (let position = from; position < to; position++) if (!isJsonSpace(bytes[position]!)) return false;
+  return true;
 }
 
 /** Fills `into` from what `splitter.next()` found and returned as `kind`, and returns what is wrong with it, or null. */
@@ -25,17 +32,18 @@ export function parseUpdate(
   resolver: NameResolver,
   defaults: UpdateDefaults = UPDATE_DEFAULTS,
 ): UpdateError | null {
-  if (kind !== SplitKind.TEXT) {
+  const text = kind === SplitKind.TEXT ? splitter.text : null;
+  if (text === null) {
     into.family = Family.NONE;
     return splitError(kind);
   }
-  if (format === BodyFormat.LINES) return parseUpdateLine(splitter.text, into, resolver, defaults);
+  if (format === BodyFormat.LINES) return parseUpdateLine(text, into, resolver, defaults);
   let value: unknown;
   try {
-    value = JSON.parse(splitter.text);
+    value = JSON.parse(text);
   } catch (error) {
     into.family = Family.NONE;
-    return invalidJson(splitter.text, error);
+    return invalidJson(text, error);
   }
   return parseUpdateObject(value, into, resolver, defaults);
 }
@@ -44,6 +52,7 @@ function splitError(kind: SplitKind): UpdateError {
   switch (kind) {
     case SplitKind.TOO_LONG:
       return createUpdateError("LINE_TOO_LONG", "", `An update is longer than ${LINE_BYTES_MAX} bytes`);
+    case SplitKind.TEXT:
     case SplitKind.INVALID_UTF8:
       return createUpdateError("INVALID_UTF8", "", "The update has bytes that are not UTF-8");
     default:

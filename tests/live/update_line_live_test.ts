@@ -5,7 +5,8 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { createRouteUpdate } from "../../core/model/route.ts";
-import { BodyFormat, createSplitter, SplitKind } from "../../core/northbound/line_splitter.ts";
+import { BodyFormat, createSplitter } from "../../core/northbound/line_splitter.ts";
+import { SplitKind } from "../../core/northbound/splitter.ts";
 import { isBlankUpdate, parseUpdate } from "../../core/northbound/update_text.ts";
 import { createNetns, type Netns, skipReason } from "../support/netns.ts";
 
@@ -20,7 +21,7 @@ function doWeAccept(text: string): boolean {
   splitter.end();
   const into = createRouteUpdate();
   for (let kind = splitter.next(); kind !== SplitKind.NONE; kind = splitter.next()) {
-    if (kind === SplitKind.TEXT && isBlankUpdate(splitter.text, BodyFormat.LINES)) continue;
+    if (kind === SplitKind.TEXT && isBlankUpdate(splitter, BodyFormat.LINES)) continue;
     if (parseUpdate(kind, splitter, BodyFormat.LINES, into, resolver) !== null) return false;
   }
   return true;

@@ -4,11 +4,20 @@ import { describe, it } from "node:test";
 import fc from "fast-check";
 import { LINE_BYTES_MAX } from "../../../core/constants.ts";
 import { createRouteUpdate } from "../../../core/model/route.ts";
-import { BodyFormat, createSplitter, detectFormat, SplitKind } from "../../../core/northbound/line_splitter.ts";
+import { BodyFormat, createSplitter, detectFormat } from "../../../core/northbound/line_splitter.ts";
+import { SplitKind, type UpdateSplitter } from "../../../core/northbound/splitter.ts";
 import { isBlankUpdate, parseUpdate } from "../../../core/northbound/update_text.ts";
 
 const encoder = new TextEncoder();
 type Found = [number, string];
+
+function bytesText({ bytes, from, to }: UpdateSplitter): string | null {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes.subarray(from, to));
+  } catch {
+    return null;
+  }
+}
 
 /** Splits `bytes` given in chunks that end at `cuts`; what was found, as `[number, text or kind]`. */
 function split(format: BodyFormat, bytes: Uint8Array, cuts: number[] = []): Found[] {
@@ -16,7 +25,11 @@ function split(format: BodyFormat, bytes: Uint8Array, cuts: number[] = []): Foun
   const found: Found[] = [];
   const drain = () => {
     for (let kind = splitter.next(); kind !== SplitKind.NONE; kind = splitter.next()) {
-      found.push([splitter.number, kind === SplitKind.TEXT ? splitter.text : `kind ${kind}`]);
+      const isText = kind === SplitKind.TEXT;
+      const { text } = splitter;
+      // Where nothing has to be joined, it is the text that tells of bad bytes.
+      found.push([splitter.number, isText ? (text ?? `kind ${SplitKind.INVALID_UTF8}`) : `kind ${kind}`]);
+      if (isText && format !== BodyFormat.LINES) assert.equal(bytesText(splitter), text);
     }
   };
   const ends = [...cuts, bytes.length].sort((a, b) => a - b);
@@ -267,7 +280,7 @@ describe("parseUpdate", () => {
     splitter.push(encoder.encode(text));
     splitter.end();
     for (let kind = splitter.next(); kind !== SplitKind.NONE; kind = splitter.next()) {
-      if (kind === SplitKind.TEXT && isBlankUpdate(splitter.text, format)) continue;
+      if (kind === SplitKind.TEXT && isBlankUpdate(splitter, format)) continue;
       const error = parseUpdate(kind, splitter, format, into, resolver);
       lines.push(`${splitter.number} ${error === null ? "ok" : error.code}`);
     }
