@@ -53,7 +53,10 @@ class IpMonitor {
       ns.ip("nexthop", "replace", "id", "9", "blackhole");
       return this.text.indexOf("id 9 blackhole", before) !== -1;
     });
-    return this.text.split("\n").filter((line) => line !== "" && !line.startsWith("id 9 "));
+    // The kernel adds routes of its own when it has found that an address is nobody else's.
+    const isOurs = (line: string): boolean =>
+      line !== "" && !line.startsWith("id 9 ") && !line.includes(" proto kernel ");
+    return this.text.split("\n").filter(isOurs);
   }
 
   stop(): void {
