@@ -48,6 +48,12 @@ export const CONTEXT_BYTES = 256;
 export const ERROR_TEXT_BYTES = 96;
 
 /**
+ * Routes with the same nexthops from which on these are kept in the kernel as an object that the routes name. A few
+ * routes look in `ip route` as they were asked for.
+ */
+export const SHARED_ROUTES_MIN = 64;
+
+/**
  * Address space of the route attributes arena. Pages are committed by the kernel when first touched, so the size
  * bounds what clients can make the daemon hold without costing it anything.
  */

@@ -38,6 +38,8 @@ const TEMPLATES_MAX = 65_536;
 interface Template {
   /** Of the attrs record it was made from. */
   epoch: number;
+  /** The nexthop object that stands for the record's nexthops; 0 where they are inline. */
+  object: number;
   words: Uint32Array;
   type: number;
   scope: number;
@@ -50,12 +52,15 @@ export interface ContextEncoderOptions {
   attrs: AttrsReader;
   /** RTPROT_* that routes are written with, and by which a delete tells ours from others'. */
   protocol: number;
+  /** Routes name the kernel's nexthop objects that stand for their nexthops (core/rib/shared_nexthops.ts). */
+  byObject?: boolean;
 }
 
 export class ContextEncoder {
   readonly #contexts: Contexts;
   readonly #attrs: AttrsReader;
   readonly #protocol: number;
+  readonly #byObject: boolean;
   readonly #templates = new Map<number, Template | null>();
   /** As of those templates: routes by nexthop objects say that they have no MTU, see #encodeTemplate. */
   #hasGroupMtu = false;
@@ -65,14 +70,24 @@ export class ContextEncoder {
     this.#contexts = options.contexts;
     this.#attrs = options.attrs;
     this.#protocol = options.protocol;
+    this.#byObject = options.byObject ?? false;
   }
 
   /**
    * Encodes RTM_NEWROUTE for the context's route with the attributes `attrs` at `offset`; returns its bytes, or 0 if it
-   * does not fit. `flags` are added to NLM_F_REQUEST. Ask {@linkcode canEncode} first.
+   * does not fit. `flags` are added to NLM_F_REQUEST. `object` is what {@linkcode objectFor} says, or 0 to have the
+   * nexthops inline. Ask {@linkcode canEncode} first.
    */
-  encodeNew(view: DataView, offset: number, slot: number, attrs: number, flags: number, sequence: number): number {
-    const template = this.#template(attrs, this.#contexts.getU8(slot, U8.FAMILY))!;
+  encodeNew(
+    view: DataView,
+    offset: number,
+    slot: number,
+    attrs: number,
+    flags: number,
+    sequence: number,
+    object = 0,
+  ): number {
+    const template = this.#template(attrs, this.#contexts.getU8(slot, U8.FAMILY), object)!;
     const at = this.#putKey(view, offset, slot, c.RTM_NEWROUTE, flags, sequence, template);
     return endMessage(view, offset, putTemplate(view, at, template));
   }
@@ -100,8 +115,8 @@ export class ContextEncoder {
    * Encodes RTM_DELROUTE for that route of ours under the key which has the attributes `attrs`. Of several under one key
    * the kernel takes the first that agrees with all that is named. Ask {@linkcode canEncode} first.
    */
-  encodeExactDelete(view: DataView, offset: number, slot: number, attrs: number, sequence: number): number {
-    const template = this.#template(attrs, this.#contexts.getU8(slot, U8.FAMILY))!;
+  encodeExactDelete(view: DataView, offset: number, slot: number, attrs: number, sequence: number, object = 0): number {
+    const template = this.#template(attrs, this.#contexts.getU8(slot, U8.FAMILY), object)!;
     const at = this.#putKey(view, offset, slot, c.RTM_DELROUTE, 0, sequence, template);
     return endMessage(view, offset, putTemplate(view, at, template));
   }
@@ -112,6 +127,17 @@ export class ContextEncoder {
    */
   isKeyExact(slot: number): boolean {
     return this.#contexts.getU8(slot, U8.FAMILY) === Family.IPV6 || this.#contexts.getU32(slot, U32.METRIC) !== 0;
+  }
+
+  /**
+   * The nexthop object by which the route may be written with `attrs`; 0 for none. The kernel takes no source prefix with
+   * one; and where a deletion has to name the nexthops, it has to name them as the route did.
+   */
+  objectFor(slot: number, attrs: number): number {
+    if (!this.#byObject) return 0;
+    const object = this.#attrs.object(attrs);
+    if (object === 0 || this.#contexts.getU8(slot, U8.SOURCE_LENGTH) > 0 || !this.isKeyExact(slot)) return 0;
+    return object;
   }
 
   /** False where the nexthops take more room than a route message has. */
@@ -164,28 +190,28 @@ export class ContextEncoder {
   }
 
   /** The attributes as bytes; null where they do not fit. The same ones differ by the family of the route. */
-  #template(attrs: number, family: number): Template | null {
+  #template(attrs: number, family: number, object = 0): Template | null {
     if (this.#hasGroupMtu !== this.#attrs.hasGroupMtu()) {
       this.#hasGroupMtu = !this.#hasGroupMtu;
       this.#templates.clear();
     }
-    const key = attrs * 2 + (family === Family.IPV6 ? 1 : 0);
+    const key = attrs * 4 + (family === Family.IPV6 ? 2 : 0) + (object === 0 ? 0 : 1);
     const known = this.#templates.get(key);
     const epoch = this.#attrs.epoch(attrs);
-    if (known !== undefined && known?.epoch === epoch) return known;
+    if (known !== undefined && known?.epoch === epoch && known.object === object) return known;
     if (this.#templates.size >= TEMPLATES_MAX) this.#templates.clear();
-    const template = this.#encodeTemplate(attrs, family, epoch);
+    const template = this.#encodeTemplate(attrs, family, epoch, object);
     this.#templates.set(key, template);
     return template;
   }
 
-  #encodeTemplate(attrs: number, family: number, epoch: number): Template | null {
+  #encodeTemplate(attrs: number, family: number, epoch: number, shared: number): Template | null {
     const reader = this.#attrs;
     const view = this.#scratch;
     const type = reader.type(attrs);
     const mtu = reader.mtu(attrs);
     const base = reader.offset(attrs);
-    const object = reader.nexthopGroup(attrs);
+    const object = shared !== 0 ? shared : reader.nexthopGroup(attrs);
     const count = type === RouteType.UNICAST && object === 0 ? reader.nexthopCount(attrs) : 0;
     let at = TEMPLATE_START;
     // An IPv4 route that comes without metrics gets those of any other on the same object, in the same table and with the
@@ -217,7 +243,7 @@ export class ContextEncoder {
       at = this.#putMultipath(view, at, attrs, count, family);
     }
     if (at === 0) return null;
-    return { epoch, words: new Uint32Array(view.buffer.slice(TEMPLATE_START, at)), type, scope, flags };
+    return { epoch, object: shared, words: new Uint32Array(view.buffer.slice(TEMPLATE_START, at)), type, scope, flags };
   }
 
   #nexthopFlags(hop: number): number {

@@ -165,7 +165,7 @@ const kernelSchema = z.strictObject({
   "nexthop-objects": choice(["auto", "on", "off"])
     .default("auto")
     .describe(
-      "Whether routes on a nexthop group go by its object in the kernel, so that a change moves all of them with one message. `auto`: where the kernel can; `on`: no start where it cannot; `off`: each route has the nexthops itself.",
+      "Whether routes on a nexthop group, and many routes over the same nexthops, go by an object in the kernel. `auto`: where the kernel can; `on`: no start where it cannot; `off`: each route has the nexthops itself.",
     ),
   "stale-time": duration()
     .prefault("120s")

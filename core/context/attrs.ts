@@ -26,19 +26,30 @@ export const ATTRS = {
   REFERENCES: 8,
   /** Hash of the content; the main thread's alone. */
   HASH: 12,
-  CONTENT: 16,
-  TYPE: 16,
-  PROTOCOL: 17,
-  DISTANCE: 18,
-  PREFSRC_FAMILY: 19,
-  INSTANCE: 20,
-  NEXTHOP_COUNT: 22,
-  TAG: 24,
-  MTU: 28,
-  NEXTHOP_GROUP: 32,
-  PREFSRC: 48,
-  NEXTHOPS: 64,
+  /**
+   * Number of the nexthop object in the kernel that stands for the nexthops of this record, or one of {@linkcode NOT_SHARED}
+   * and {@linkcode NO_OBJECT}. The one field that changes while the record is in use: the main thread writes it before it
+   * hands out contexts that may rely on it, and takes it back before it has the object deleted.
+   */
+  OBJECT: 16,
+  CONTENT: 32,
+  TYPE: 32,
+  PROTOCOL: 33,
+  DISTANCE: 34,
+  PREFSRC_FAMILY: 35,
+  INSTANCE: 36,
+  NEXTHOP_COUNT: 38,
+  TAG: 40,
+  MTU: 44,
+  NEXTHOP_GROUP: 48,
+  PREFSRC: 52,
+  NEXTHOPS: 80,
 } as const;
+
+/** ATTRS.OBJECT of a record whose nexthops go inline. */
+export const NOT_SHARED = 0;
+/** ATTRS.OBJECT of a record that is to have an object (core/rib/shared_nexthops.ts), and has none at this moment. */
+export const NO_OBJECT = 1;
 
 /**
  * A byte of the arena's first unit, where no record is: 1 from when there first was a record with an MTU and a nexthop
@@ -116,6 +127,17 @@ export class AttrsReader {
   /** A nexthop group, or the nexthop object in the kernel that stands for it; 0 for none. */
   nexthopGroup(attrs: number): number {
     return this.view.getUint32(attrs * ATTRS_ALIGN + ATTRS.NEXTHOP_GROUP, true);
+  }
+
+  /** Whether an object stands for the record's nexthops, or did, or is to. */
+  isShared(attrs: number): boolean {
+    return this.view.getUint32(attrs * ATTRS_ALIGN + ATTRS.OBJECT, true) !== NOT_SHARED;
+  }
+
+  /** The nexthop object that stands for the record's nexthops; 0 while none does. */
+  object(attrs: number): number {
+    const object = this.view.getUint32(attrs * ATTRS_ALIGN + ATTRS.OBJECT, true);
+    return object === NO_OBJECT ? 0 : object;
   }
 
   nexthopCount(attrs: number): number {

@@ -5,7 +5,16 @@
 import { assert } from "../assert.ts";
 import { ATTRS_ARENA_BYTES, MPLS_LABELS_MAX, NEXTHOPS_MAX, SEG6_SEGMENTS_MAX } from "../constants.ts";
 import type { RouteUpdate } from "../model/route.ts";
-import { ARENA_HAS_GROUP_MTU, ATTRS, ATTRS_ALIGN, ATTRS_NEXTHOP, AttrsReader, encodeAttrs, NO_ATTRS } from "./attrs.ts";
+import {
+  ARENA_HAS_GROUP_MTU,
+  ATTRS,
+  ATTRS_ALIGN,
+  ATTRS_NEXTHOP,
+  AttrsReader,
+  encodeAttrs,
+  NO_ATTRS,
+  NOT_SHARED,
+} from "./attrs.ts";
 
 /** Longest record that there can be. */
 const ENCAP_BYTES_MAX = Math.max(MPLS_LABELS_MAX * 4, SEG6_SEGMENTS_MAX * 16);
@@ -49,6 +58,8 @@ export class AttrsStore {
   readonly #shardCounts = new Uint32Array(SHARDS);
   #count = 0;
   #epoch = 0;
+  /** A record that is shared has one reference left, which is that of whoever shares it. */
+  onUnused: () => void = () => {};
 
   constructor(storage: SharedArrayBuffer) {
     this.reader = new AttrsReader(storage);
@@ -112,6 +123,7 @@ export class AttrsStore {
     words[ATTRS.EPOCH >> 2] = this.#epoch;
     words[ATTRS.REFERENCES >> 2] = 1;
     words[ATTRS.HASH >> 2] = hash;
+    words[ATTRS.OBJECT >> 2] = NOT_SHARED;
     const base = (attrs * ATTRS_ALIGN) >> 2;
     for (let word = 0; word < length >> 2; word++) this.#words[base + word] = words[word]!;
     if (words[ATTRS.MTU >> 2] !== 0 && words[ATTRS.NEXTHOP_GROUP >> 2] !== 0) this.reader.u8[ARENA_HAS_GROUP_MTU] = 1;
@@ -122,9 +134,21 @@ export class AttrsStore {
     return attrs;
   }
 
-  /** One reference more. */
-  acquire(attrs: number): void {
-    this.#words[(attrs * ATTRS_ALIGN + ATTRS.REFERENCES) >> 2]! += 1;
+  /** One reference more; returns how many there are. */
+  acquire(attrs: number): number {
+    const at = (attrs * ATTRS_ALIGN + ATTRS.REFERENCES) >> 2;
+    const references = this.#words[at]! + 1;
+    this.#words[at] = references;
+    return references;
+  }
+
+  /** What {@linkcode ATTRS.OBJECT} says of the record. */
+  object(attrs: number): number {
+    return this.#words[(attrs * ATTRS_ALIGN + ATTRS.OBJECT) >> 2]!;
+  }
+
+  setObject(attrs: number, object: number): void {
+    this.#words[(attrs * ATTRS_ALIGN + ATTRS.OBJECT) >> 2] = object;
   }
 
   /** One reference less; the last one frees the record. */
@@ -133,7 +157,10 @@ export class AttrsStore {
     const references = this.#words[(base + ATTRS.REFERENCES) >> 2]!;
     assert(references > 0, "attrs are released no more often than they were taken");
     this.#words[(base + ATTRS.REFERENCES) >> 2] = references - 1;
-    if (references > 1) return;
+    if (references > 1) {
+      if (references === 2 && this.#words[(base + ATTRS.OBJECT) >> 2] !== NOT_SHARED) this.onUnused();
+      return;
+    }
     this.#remove(attrs);
     const length = this.#words[(base + ATTRS.LENGTH) >> 2]!;
     this.#freedSinceMerge += length;

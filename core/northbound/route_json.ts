@@ -20,6 +20,7 @@ import {
 } from "../model/route.ts";
 import { type Claim, routeKey } from "../rib/claims.ts";
 import type { KeyClass } from "../rib/key_classes.ts";
+import { NEXTHOP_ID_MAX, NEXTHOP_ID_MIN } from "../rib/nexthop_objects.ts";
 import { NOBODY, type Owner } from "../rib/owners.ts";
 import type { Held } from "../rib/plan.ts";
 import { causeOf } from "../rib/retry.ts";
@@ -148,10 +149,20 @@ export class RouteJsonWriter {
     const known = this.#texts.get(attrs);
     if (known?.epoch === epoch) return known.text;
     reader.read(attrs, this.#update);
+    this.#resolveObject(this.#update);
     const text = formatAttributes(this.#update, this.#links);
     if (this.#texts.size >= TEXTS_MAX) this.#texts.clear();
     this.#texts.set(attrs, { epoch, text });
     return text;
+  }
+
+  /** A route that was found on an object of the kernel has the object's nexthops, where these are all that it stands for. */
+  #resolveObject(update: RouteUpdate): void {
+    if (update.nexthopGroup < NEXTHOP_ID_MIN || update.nexthopGroup > NEXTHOP_ID_MAX) return;
+    const members = this.#rib.compare.membersOf(update.nexthopGroup);
+    if (members === null) return;
+    update.nexthopGroup = 0;
+    update.nexthops = [...members];
   }
 
   #describeFailure(store: RouteStore, route: number, attrs: number, reason: number): string {

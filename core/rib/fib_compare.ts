@@ -25,6 +25,8 @@ export class FibCompare {
   readonly #verdicts = new Map<number, Verdict>();
   readonly #wanted = createRouteUpdate();
   readonly #held = createRouteUpdate();
+  /** What routes on a nexthop object of the kernel have for nexthops, where it stands for these and for no client's group. */
+  membersOf: (object: number) => readonly Nexthop[] | null = () => null;
 
   constructor(reader: AttrsReader) {
     this.#reader = reader;
@@ -42,10 +44,25 @@ export class FibCompare {
     if (known?.wantedEpoch === wantedEpoch && known.heldEpoch === heldEpoch) return known.same;
     reader.read(wanted, this.#wanted);
     reader.read(held, this.#held);
+    this.#resolveHeld();
     const same = isSameRoute(this.#wanted, this.#held);
     if (this.#verdicts.size >= PAIRS_MAX) this.#verdicts.clear();
     this.#verdicts.set(key, { wantedEpoch, heldEpoch, same });
     return same;
+  }
+
+  /** What objects stand for has changed, and with it perhaps what was said of pairs. */
+  forget(): void {
+    this.#verdicts.clear();
+  }
+
+  /** A route that is wanted with its nexthops may be held by an object of the same ones. */
+  #resolveHeld(): void {
+    if (this.#wanted.nexthopGroup !== 0 || this.#held.nexthopGroup === 0) return;
+    const members = this.membersOf(this.#held.nexthopGroup);
+    if (members === null) return;
+    this.#held.nexthopGroup = 0;
+    this.#held.nexthops = [...members];
   }
 }
 

@@ -1,4 +1,6 @@
 /** Where the time of an update goes, as histograms by stage. Main thread only. */
+import type { Contexts } from "../context/contexts.ts";
+import { F64 } from "../context/layout.ts";
 
 /** Upper bounds of the buckets, in milliseconds. */
 export const LATENCY_BOUNDS_MS = [
@@ -37,4 +39,17 @@ export function createLatencies(): Latencies {
     result: new LatencyHistogram(),
     total: new LatencyHistogram(),
   };
+}
+
+/** Adds the times of a context that has come back and is settled at `time`. */
+export function observeLatencies(latencies: Latencies, contexts: Contexts, slot: number, time: number): void {
+  const admitted = contexts.getF64(slot, F64.ADMITTED_AT);
+  const taken = contexts.getF64(slot, F64.TAKEN_AT);
+  const done = contexts.getF64(slot, F64.DONE_AT);
+  latencies.total.observe(time - admitted);
+  // A context that never reached the dataplane thread has no times of its own.
+  if (taken === 0 || done === 0) return;
+  latencies.queue.observe(taken - admitted);
+  latencies.pipeline.observe(done - taken);
+  latencies.result.observe(time - done);
 }

@@ -12,8 +12,9 @@ import type { Dataplane } from "../dataplane/dataplane.ts";
 import type { LinkTable } from "../model/link_table.ts";
 import { Family, type Nexthop } from "../model/route.ts";
 import type { Failure } from "./failures.ts";
+import type { GroupResolver } from "./group_resolver.ts";
 import { GroupRoutes, type GroupUsers } from "./group_routes.ts";
-import { GroupTargets } from "./group_targets.ts";
+import { createKeptGroup, type KeptGroup } from "./kept_group.ts";
 import type { KeyClass } from "./key_classes.ts";
 import {
   definitionKey,
@@ -30,33 +31,20 @@ import {
   isSameShape,
   NexthopObjects,
   type Resilient,
-  type SingleObject,
-  singleObject,
 } from "./nexthop_objects.ts";
+import { NexthopSingles, NUMBERS_TRIED_MAX } from "./nexthop_singles.ts";
 import { EEXIST, EINVAL, ENOENT, isInDoubt, NexthopWriter } from "./nexthop_writer.ts";
 import { RetiredObjects } from "./retired_objects.ts";
-import type { GroupResolver, Rib } from "./rib.ts";
+import type { Rib } from "./rib.ts";
+import { SharedNexthops, type SharedSet } from "./shared_nexthops.ts";
 
-interface Group extends NexthopGroup {
-  wanted: GroupDefinition;
-  accepted: GroupDefinition | null;
-  object: GroupObject | null;
-  failure: Failure | null;
-  refused: Nexthop | null;
-  readonly targets: GroupTargets;
-  /** The nexthops of routes that cannot go by the object, as text; by it a change is noticed. */
-  inlineKey: string;
-  /** Attempts to bring it since it was last fine. */
-  attempts: number;
-  waiters: (() => void)[];
-}
+/** Groups of the daemon's own have numbers from here on, which no client can say. */
+const OWN_NUMBER_MIN = 2 ** 32;
 
 /** Groups brought at a time. */
 const TURN_GROUPS = 256;
 /** Attempts at once where the kernel's answer shows that it holds something else than was believed. */
 const ATTEMPTS_MAX = 3;
-/** Numbers tried for one object, if others have them. */
-const NUMBERS_TRIED_MAX = 32;
 /** Pause before a group is tried again that failed; what it waits for is mostly noticed earlier. */
 const RETRY_MS = 30_000;
 
@@ -64,14 +52,18 @@ export class NexthopGroups implements GroupResolver {
   readonly objects: NexthopObjects;
   readonly routes: GroupRoutes;
   readonly writer: NexthopWriter;
+  readonly shared: SharedNexthops;
   readonly #rib: Rib;
   readonly #links: LinkTable;
   readonly #mode: NexthopObjectsMode;
-  readonly #groups = new Map<number, Group>();
-  readonly #byObject = new Map<GroupObject, Group>();
+  /** Those of clients by their numbers, and those of shared sets. */
+  readonly #groups = new Map<number, KeptGroup>();
+  readonly #bySet = new Map<SharedSet, KeptGroup>();
+  #lastOwnNumber = OWN_NUMBER_MIN - 1;
+  readonly #byObject = new Map<GroupObject, KeptGroup>();
   readonly #retired: RetiredObjects;
-  readonly #dirty = new Set<Group>();
-  readonly #writing = new Map<SingleObject, Promise<void>>();
+  readonly #singles: NexthopSingles;
+  readonly #dirty = new Set<KeptGroup>();
   /** Whether the kernel has nexthop objects; null until it was asked. */
   #hasObjects: boolean | null;
   #isPumping = false;
@@ -87,7 +79,14 @@ export class NexthopGroups implements GroupResolver {
     this.writer = new NexthopWriter(rib.attrs, dataplane);
     this.routes = new GroupRoutes(rib);
     this.objects = new NexthopObjects((object) => this.#onVanish(object));
+    this.#singles = new NexthopSingles(this.objects, this.writer);
     this.#retired = new RetiredObjects(rib.attrs, this, () => this.collect());
+    const keeper = {
+      keep: (set: SharedSet, object: GroupObject | null) => this.#keep(set, object),
+      drop: (set: SharedSet) => this.#drop(set),
+    };
+    this.shared = new SharedNexthops(rib.attrs, this.objects, keeper, () => rib.compare.forget());
+    rib.compare.membersOf = (id) => this.shared.membersOf(id);
   }
 
   // What clients ask for.
@@ -97,29 +96,18 @@ export class NexthopGroups implements GroupResolver {
   }
 
   get count(): number {
-    return this.#groups.size;
+    return this.#groups.size - this.#bySet.size;
   }
 
-  list(): Iterable<NexthopGroup> {
-    return this.#groups.values();
+  *list(): Iterable<NexthopGroup> {
+    for (const group of this.#groups.values()) if (group.set === null) yield group;
   }
 
   /** Defines a group or changes it; resolves when the kernel has answered, or nothing can be asked of it yet. */
   set(number: number, definition: GroupDefinition): Promise<NexthopGroup> {
     let group = this.#groups.get(number);
     if (group === undefined) {
-      group = {
-        number,
-        wanted: definition,
-        accepted: null,
-        object: null,
-        failure: null,
-        refused: null,
-        targets: new GroupTargets(this.#rib.attrs),
-        inlineKey: "",
-        attempts: 0,
-        waiters: [],
-      };
+      group = createKeptGroup(number, definition, null, this.#rib.attrs);
       this.#groups.set(number, group);
     } else if (definitionKey(group.wanted) !== definitionKey(definition)) group.wanted = definition;
     const found = group;
@@ -152,7 +140,7 @@ export class NexthopGroups implements GroupResolver {
   /** Deletes those of these groups that no route uses, after one look at all routes. Returns those that stay. */
   async deleteUnused(numbers: ReadonlySet<number>): Promise<Set<number>> {
     const used = await this.routes.inUse(numbers);
-    const gone = new Map<number, Group>();
+    const gone = new Map<number, KeptGroup>();
     for (const number of numbers) {
       const group = used.has(number) ? undefined : this.#groups.get(number);
       if (group === undefined) continue;
@@ -209,8 +197,46 @@ export class NexthopGroups implements GroupResolver {
     this.writer.settle(slot);
   }
 
+  share(attrs: number): void {
+    if (this.#hasObjects !== false) this.shared.share(attrs);
+  }
+
+  adopt(attrs: number, id: number): boolean {
+    return this.#hasObjects !== false && this.shared.adopt(attrs, id);
+  }
+
+  // What shared sets of nexthops ask for.
+
+  #keep(set: SharedSet, object: GroupObject | null): void {
+    const group = createKeptGroup(++this.#lastOwnNumber, set.definition, set, this.#rib.attrs);
+    this.#groups.set(group.number, group);
+    this.#bySet.set(set, group);
+    if (object !== null) {
+      object.isUnclaimed = false;
+      group.accepted = set.definition;
+      this.#setObject(group, object);
+      this.#settleSet(group);
+    }
+    this.#mark(group);
+  }
+
+  #drop(set: SharedSet): void {
+    const group = this.#bySet.get(set)!;
+    this.#bySet.delete(set);
+    this.#groups.delete(group.number);
+    this.#mark(group);
+  }
+
+  /** Routes go by an object only while it has all of the nexthops. */
+  #settleSet(group: KeptGroup): void {
+    const { object, set, wanted } = group;
+    if (set === null) return;
+    const isWhole = object !== null && isSameContent(object, this.#held(wanted.members), null);
+    this.shared.settle(set, isWhole && object.members.length === wanted.members.length ? object.id : 0);
+  }
+
   /** The kernel takes no source prefix with an object, and no IPv4 gateway for an IPv6 route, which it then says. */
-  #mustBeInline(group: Group, { family, sourceLength }: KeyClass): boolean {
+  #mustBeInline(group: KeptGroup, { family, sourceLength }: KeyClass): boolean {
     if (this.#hasObjects === false || sourceLength > 0) return true;
     if (family !== Family.IPV6) return false;
     const { members, backup } = group.accepted ?? group.wanted;
@@ -245,6 +271,8 @@ export class NexthopGroups implements GroupResolver {
       nexthops.map((nexthop) => (nexthop.ifindex === from ? { ...nexthop, ifindex: to } : nexthop));
     for (const group of this.#groups.values()) {
       const { members, backup, resilient } = group.wanted;
+      // Its routes are moved one by one, to other attributes.
+      if (group.set !== null) continue;
       if (![...members, ...backup].some(({ ifindex }) => ifindex === from)) continue;
       group.wanted = { members: move(members), backup: move(backup), resilient };
       this.#mark(group);
@@ -289,13 +317,14 @@ export class NexthopGroups implements GroupResolver {
     this.#byObject.delete(object);
     group.object = null;
     for (const attrs of group.targets.changeObject()) this.#rib.attrs.release(attrs);
-    this.routes.move(group.number);
+    if (group.set === null) this.routes.move(group.number);
+    else this.#settleSet(group);
     this.#mark(group);
   }
 
   // The pump.
 
-  #mark(group: Group): void {
+  #mark(group: KeptGroup): void {
     this.#dirty.add(group);
     this.#start();
   }
@@ -318,7 +347,7 @@ export class NexthopGroups implements GroupResolver {
       // Also without objects of our own: an earlier life of the daemon may have left some.
       this.#mustCollect = false;
       await this.#retired.deleteFree();
-      await this.#deleteUnused();
+      await this.#singles.deleteUnused();
       for (const group of groups) this.#settleInline(group);
       for (const { group, wakes } of waiters) {
         // Whoever waits is told of the last attempt.
@@ -331,50 +360,28 @@ export class NexthopGroups implements GroupResolver {
     for (const wake of this.#wakeIdle.splice(0)) wake();
   }
 
-  async #bring(groups: readonly Group[]): Promise<void> {
+  async #bring(groups: readonly KeptGroup[]): Promise<void> {
     const kept = groups.filter((group) => this.#groups.get(group.number) === group);
     await Promise.all(kept.map((group) => this.#makeSingles(group)));
     await Promise.all(kept.map((group) => this.#makeGroup(group)));
     for (const group of groups) {
       if (this.#groups.get(group.number) !== group) this.#forget(group);
       else if (group.failure !== null) this.#retryLater();
+      if (this.#groups.get(group.number) === group) this.#settleSet(group);
       if (group.targets.isLarge) group.targets.purge();
     }
   }
 
-  async #makeSingles(group: Group): Promise<void> {
+  async #makeSingles(group: KeptGroup): Promise<void> {
     for (const definition of new Set([group.wanted, group.accepted ?? group.wanted])) {
-      await Promise.all(this.#usable(definition.members).map((nexthop) => this.#makeSingle(nexthop)));
+      await Promise.all(this.#usable(definition.members).map((nexthop) => this.#singles.make(nexthop)));
       if (this.#held(definition.members).length > 0) continue;
-      await Promise.all(this.#usable(definition.backup).map((nexthop) => this.#makeSingle(nexthop)));
+      await Promise.all(this.#usable(definition.backup).map((nexthop) => this.#singles.make(nexthop)));
     }
-  }
-
-  /** Has the kernel hold the object of this nexthop, or notes why it does not. */
-  async #makeSingle(nexthop: Nexthop): Promise<void> {
-    const single = this.objects.internSingle(nexthop);
-    if (single.isHeld) return;
-    const writing = this.#writing.get(single) ?? this.#writeSingle(single);
-    this.#writing.set(single, writing);
-    await writing;
-    this.#writing.delete(single);
-  }
-
-  async #writeSingle(single: SingleObject): Promise<void> {
-    const { losses } = single;
-    for (let tried = 0; tried < NUMBERS_TRIED_MAX; tried++) {
-      this.objects.touched?.add(single.id);
-      single.failure = await this.writer.install(single.id, singleObject(single), null);
-      this.objects.touched?.add(single.id);
-      if (single.failure?.error !== EEXIST) break;
-      this.objects.renumber(single);
-    }
-    // An answer from before its link went says nothing.
-    single.isHeld = single.failure === null && single.losses === losses;
   }
 
   /** Brings what is wanted of a group, or, where the kernel refuses that, what it last took. */
-  async #makeGroup(group: Group): Promise<void> {
+  async #makeGroup(group: KeptGroup): Promise<void> {
     const { wanted, accepted } = group;
     const isRefused = (nexthop: Nexthop): boolean => !this.objects.internSingle(nexthop).isHeld;
     group.refused = this.#usable(wanted.members).find(isRefused) ?? null;
@@ -394,7 +401,7 @@ export class NexthopGroups implements GroupResolver {
   }
 
   /** Writes the definition with those nexthops that the kernel has, if it is not what is there. */
-  async #apply(group: Group, { members, backup, resilient }: GroupDefinition): Promise<Failure | null> {
+  async #apply(group: KeptGroup, { members, backup, resilient }: GroupDefinition): Promise<Failure | null> {
     const content = this.#content({ members, backup, resilient });
     if (content.length === 0) return null;
     const { object } = group;
@@ -408,7 +415,7 @@ export class NexthopGroups implements GroupResolver {
   }
 
   /** The kernel may hold something else than is believed: all that the group needs is written again, a few times. */
-  #distrust(group: Group, content: readonly GroupObjectMember[]): void {
+  #distrust(group: KeptGroup, content: readonly GroupObjectMember[]): void {
     group.attempts += 1;
     if (group.attempts >= ATTEMPTS_MAX) return;
     for (const { single } of content) single.isHeld = false;
@@ -442,7 +449,7 @@ export class NexthopGroups implements GroupResolver {
     return failure;
   }
 
-  async #create(group: Group, members: GroupObjectMember[], resilient: Resilient | null): Promise<Failure | null> {
+  async #create(group: KeptGroup, members: GroupObjectMember[], resilient: Resilient | null): Promise<Failure | null> {
     const found = this.objects.findUnclaimed(resilient, members);
     if (found !== undefined) {
       found.isUnclaimed = false;
@@ -471,20 +478,21 @@ export class NexthopGroups implements GroupResolver {
     return failure;
   }
 
-  #setObject(group: Group, object: GroupObject): void {
+  #setObject(group: KeptGroup, object: GroupObject): void {
     const old = group.object;
     const targets = group.targets.changeObject();
     group.object = object;
     this.#byObject.set(object, group);
     if (old !== null) this.#retire(old, targets, false);
-    this.routes.move(group.number);
+    if (group.set === null) this.routes.move(group.number);
   }
 
   // What nobody uses.
 
   /** Its client has deleted the group. */
-  #forget(group: Group): void {
-    if (group.object !== null) this.#retire(group.object, group.targets.changeObject(), false);
+  #forget(group: KeptGroup): void {
+    const wasUnclaimed = group.set?.wasUnclaimed ?? false;
+    if (group.object !== null) this.#retire(group.object, group.targets.changeObject(), wasUnclaimed);
     group.object = null;
     group.targets.clear();
   }
@@ -493,20 +501,6 @@ export class NexthopGroups implements GroupResolver {
     this.#byObject.delete(object);
     this.#retired.add(object, targets, wasUnclaimed);
     this.collect();
-  }
-
-  async #deleteUnused(): Promise<void> {
-    const unused = Array.from(this.objects.singles()).filter(
-      (single) => single.groups.size === 0 && !single.isUnclaimed,
-    );
-    await Promise.all(
-      unused.map(async (single) => {
-        this.objects.touched?.add(single.id);
-        // One that is not held may be somebody else's by now.
-        const failure = single.isHeld ? await this.writer.remove(single.id, singleObject(single)) : null;
-        if (failure === null) this.objects.forgetSingle(single);
-      }),
-    );
   }
 
   // What a group is made of at this moment.
@@ -531,7 +525,7 @@ export class NexthopGroups implements GroupResolver {
   }
 
   /** For routes that cannot go by the object. With no usable link they are left to the kernel, as any route is. */
-  #inlineNexthops({ wanted, accepted }: Group): Nexthop[] {
+  #inlineNexthops({ wanted, accepted }: KeptGroup): Nexthop[] {
     const { members, backup } = accepted ?? wanted;
     const usable = this.#usable(members);
     if (usable.length > 0) return usable;
@@ -539,9 +533,9 @@ export class NexthopGroups implements GroupResolver {
     return spare.length > 0 ? spare : [...members];
   }
 
-  #settleInline(group: Group): void {
+  #settleInline(group: KeptGroup): void {
     const key = this.#inlineNexthops(group).map(memberKey).join(" ");
-    if (key === group.inlineKey) return;
+    if (key === group.inlineKey || group.set !== null) return;
     const isNew = group.inlineKey === "";
     group.inlineKey = key;
     group.targets.changeNexthops();
@@ -570,6 +564,7 @@ export class NexthopGroups implements GroupResolver {
 
   /** Takes no more: the daemon ends. */
   stop(): void {
+    this.shared.stop();
     this.#retired.stop();
     if (this.#retryTimer !== null) clearTimeout(this.#retryTimer);
   }

@@ -10,8 +10,8 @@
  * Where the kernel is found to differ, or a better claim came or went, the daemon itself writes (`bring`).
  */
 import { now } from "../clock.ts";
-import { CONTEXT_BYTES } from "../constants.ts";
-import { NO_ATTRS } from "../context/attrs.ts";
+import { CONTEXT_BYTES, SHARED_ROUTES_MIN } from "../constants.ts";
+import { NO_ATTRS, NOT_SHARED } from "../context/attrs.ts";
 import type { AttrsStore } from "../context/attrs_store.ts";
 import type { Contexts } from "../context/contexts.ts";
 import { ContextFlag, ContextOp, ContextStatus, DplaneError, F64, U8, U32 } from "../context/layout.ts";
@@ -19,22 +19,15 @@ import type { Dataplane } from "../dataplane/dataplane.ts";
 import { type Family, type RouteUpdate, UpdateOp } from "../model/route.ts";
 import { AdmissionError, checkClaim } from "./admission.ts";
 import { keyFamily, keyRoute, routeKey } from "./claims.ts";
+import type { GroupResolver } from "./group_resolver.ts";
 import type { KeyClass } from "./key_classes.ts";
-import { createLatencies, type Latencies } from "./latency.ts";
+import { createLatencies, type Latencies, observeLatencies } from "./latency.ts";
 import { Outcome, type RibObserver, type UpdateSession } from "./outcome.ts";
 import { NOBODY, type Owner } from "./owners.ts";
 import { Reconciler } from "./reconciler.ts";
 import type { RouteSet } from "./route_set.ts";
 import { NO_ROUTE, RouteState, type RouteStore } from "./route_store.ts";
 import { epochSeconds, RouteTable } from "./route_table.ts";
-
-/** Makes of a route by a shared nexthop group what the kernel is to get (core/rib/nexthop_groups.ts). */
-export interface GroupResolver {
-  /** The attributes to write, which the resolver keeps; NO_ATTRS while the group is not there. */
-  resolve(attrs: number, keyClass: KeyClass): number;
-  /** Takes a context with a nexthop object that has come back. */
-  settle(slot: number): void;
-}
 
 export class Rib extends RouteTable {
   readonly reconciler: Reconciler;
@@ -304,7 +297,8 @@ export class Rib extends RouteTable {
     else {
       // What is in doubt and was never confirmed may be somebody else's: only a new route asks the kernel for that.
       contexts.setU8(slot, U8.OP, programmed !== NO_ATTRS ? ContextOp.ROUTE_UPDATE : ContextOp.ROUTE_INSTALL);
-      this.attrs.acquire(target);
+      const references = this.attrs.acquire(target);
+      if (references >= SHARED_REFERENCES_MIN && this.attrs.object(target) === NOT_SHARED) this.groups?.share(target);
       contexts.setU32(slot, U32.ATTRS, target);
       if (selected !== contexts.getU32(slot, U32.OWNER)) contexts.setU32(slot, U32.WINNER, selected);
       if (this.owners.get(selected)?.settings.takeOver) contexts.setFlag(slot, ContextFlag.TAKE_OVER);
@@ -349,18 +343,29 @@ export class Rib extends RouteTable {
   claimAdopted(family: Family, route: number, owner: Owner, attrs: number): void {
     const store = this.store(family);
     this.claims.set(family, store, route, owner.id, attrs);
-    this.setProgrammed(store, route, this.target(store, route));
+    this.#takeProgrammed(store, route, this.target(store, route));
     this.noteFound(family, route);
   }
 
   /** The kernel holds what is selected already: nothing has to be written. */
   #confirm(family: Family, store: RouteStore, route: number, target: number): void {
-    const isNews = store.programmed(route) !== target;
-    this.setProgrammed(store, route, target);
+    const isNews = this.#takeProgrammed(store, route, target);
     if (isNews) this.noteFound(family, route);
     if (store.state(route) !== RouteState.PROGRAMMED) this.#setOutcome(store, route, RouteState.PROGRAMMED, 0);
     this.#withdrawn.delete(routeKey(family, route));
     this.claims.succeed(family, store, route, store.owner(route));
+  }
+
+  /** What the kernel holds comes to `target`, and is called that from now on. True if it had another name. */
+  #takeProgrammed(store: RouteStore, route: number, target: number): boolean {
+    const held = store.programmed(route);
+    if (held === target) return false;
+    const { reader } = this.attrs;
+    const object = held === NO_ATTRS ? 0 : reader.nexthopGroup(held);
+    // An object from an earlier life that stands for the nexthops is kept for as long as a route's attributes name it.
+    if (object !== 0 && reader.nexthopGroup(target) !== object && !this.groups?.adopt(target, object)) return false;
+    this.setProgrammed(store, route, target);
+    return true;
   }
 
   /** Tries a route again that the kernel has refused. */
@@ -429,7 +434,7 @@ export class Rib extends RouteTable {
     const route = contexts.getU32(slot, U32.ENTRY);
     const store = this.store(family);
     if (this.touched.size > 0) this.#touch(family, route);
-    this.#observe(slot, time);
+    observeLatencies(this.latencies, contexts, slot, time);
     const outcome = this.#record(family, store, route, slot);
     if (outcome === null) return;
     // The route stays in flight while results are told, as in #dispatch.
@@ -560,21 +565,10 @@ export class Rib extends RouteTable {
     this.#pardons.delete(key);
     for (const observer of this.observers) observer.onForget?.(family, route);
   }
-
-  #observe(slot: number, time: number): void {
-    const { contexts } = this.#dataplane;
-    const { latencies } = this;
-    const admitted = contexts.getF64(slot, F64.ADMITTED_AT);
-    const taken = contexts.getF64(slot, F64.TAKEN_AT);
-    const done = contexts.getF64(slot, F64.DONE_AT);
-    latencies.total.observe(time - admitted);
-    // A context that never reached the dataplane thread has no times of its own.
-    if (taken === 0 || done === 0) return;
-    latencies.queue.observe(taken - admitted);
-    latencies.pipeline.observe(done - taken);
-    latencies.result.observe(time - done);
-  }
 }
+
+/** References to attributes from which on an object is worth it; a route has two, as wanted and as programmed. */
+const SHARED_REFERENCES_MIN = 2 * SHARED_ROUTES_MIN;
 
 /** Stands for the session of an update whose result nobody waits for. */
 const NO_SESSION = 0;

@@ -10,6 +10,8 @@
  * - A delete bears our protocol, so that it can hit nobody else's route.
  * - What the RIB does not know of and yet bears our protocol is what a lost answer, or a thread that died between asking
  *   and telling, has left behind. An install that meets it takes it away and is tried again.
+ * - A route that the kernel refuses by the nexthop object that stands for its nexthops is tried again with these inline: the
+ *   object may have gone with its link, and nobody has told yet. So the answer is always one about the route as asked for.
  * - A nexthop object that the RIB does not know of is made with NLM_F_EXCL too. If its number is taken, the kernel is
  *   asked by whom: one of our protocol is replaced, any other is left alone. It cannot be taken away and made anew as a
  *   route can, for its routes would go with it.
@@ -72,7 +74,7 @@ class KernelProvider implements Provider {
   #order!: WriteOrder;
   /** By index of a request in the batch: the context that it is for. */
   #slotOf!: Uint32Array;
-  /** Installs that met a route or an object of their key: `#metCount` of them. */
+  /** What is to be tried again: installs that met a route or an object of their key, and routes refused by an object. */
   #met!: Uint32Array;
   #metCount = 0;
   /** Those of {@linkcode #met} are being tried again. */
@@ -97,7 +99,7 @@ class KernelProvider implements Provider {
     });
     this.#socket = socket;
     this.#batch = new Batch(socket);
-    this.#encoder = new ContextEncoder({ contexts: io.contexts, attrs: io.attrs, protocol });
+    this.#encoder = new ContextEncoder({ contexts: io.contexts, attrs: io.attrs, protocol, byObject: true });
     this.#attrs = io.attrs;
     this.#holders = new Holders(this.#libc, netns);
     this.#slots = new Uint32Array(io.workLimit);
@@ -165,7 +167,9 @@ class KernelProvider implements Provider {
       // One that is to be changed and is gone took its routes along; made anew in silence, it would hide that.
       this.#addNew(io, slot, attrs, oldAttrs === NO_ATTRS ? NLM_F_CREATE | NLM_F_EXCL : NLM_F_REPLACE);
     } else if (this.#encoder.canEncode(slot, attrs)) {
-      this.#addNew(io, slot, attrs, NLM_F_CREATE | (this.#mayReplace(contexts, slot) ? NLM_F_REPLACE : NLM_F_EXCL));
+      const flag = this.#mayReplace(contexts, slot) ? NLM_F_REPLACE : NLM_F_EXCL;
+      // What was refused by an object is tried inline.
+      this.#addNew(io, slot, attrs, NLM_F_CREATE | flag, !this.#isSecondAttempt);
     } else {
       const text = "the nexthops take more than the 32 KiB in which the kernel can show a route";
       contexts.fail(slot, ERRNO.EMSGSIZE, text);
@@ -182,7 +186,7 @@ class KernelProvider implements Provider {
   }
 
   /** Adds the making of what the context is about, with `attrs`. `flags` say what becomes of what is there already. */
-  #addNew(io: ProviderIo, slot: number, attrs: number, flags: number): void {
+  #addNew(io: ProviderIo, slot: number, attrs: number, flags: number, isByObject = false): void {
     if (!this.#batch.hasRoom()) this.#send(io);
     const { view, offset, sequence } = this.#batch;
     let length: number;
@@ -191,7 +195,8 @@ class KernelProvider implements Provider {
       const object = readNexthopObject(this.#attrs, attrs);
       length = encodeNexthopNew(view, offset, id, object, this.#options.protocol, flags, sequence);
     } else {
-      length = this.#encoder.encodeNew(view, offset, slot, attrs, flags, sequence);
+      const object = isByObject ? this.#encoder.objectFor(slot, attrs) : 0;
+      length = this.#encoder.encodeNew(view, offset, slot, attrs, flags, sequence, object);
     }
     this.#slotOf[this.#batch.add(length)] = slot;
   }
@@ -215,7 +220,8 @@ class KernelProvider implements Provider {
     for (let index = 0; index < count; index++) {
       const slot = this.#again[index]!;
       if (isNexthopOp(io.contexts.getU8(slot, U8.OP))) this.#makeAgain(io, slot);
-      else this.#installAgain(io, slot);
+      else if (io.contexts.getU32(slot, U32.ERROR) === ERRNO.EEXIST) this.#installAgain(io, slot);
+      else this.#add(io, slot);
     }
     this.#send(io);
     this.#isSecondAttempt = false;
@@ -251,9 +257,14 @@ class KernelProvider implements Provider {
   #replaceAgain(io: ProviderIo, slot: number): void {
     const attrs = io.contexts.getU32(slot, U32.ATTRS);
     if (!this.#batch.hasRoom()) this.#send(io);
-    const { view, offset, sequence } = this.#batch;
-    const length = this.#encoder.encodeExactDelete(view, offset, slot, attrs, sequence);
-    this.#slotOf[this.#batch.add(length)] = NOBODY;
+    // It may be there by the object that stands for its nexthops, or with these inline.
+    const object = this.#encoder.objectFor(slot, attrs);
+    for (const named of object === 0 ? [0] : [object, 0]) {
+      const { view, offset, sequence } = this.#batch;
+      const length = this.#encoder.encodeExactDelete(view, offset, slot, attrs, sequence, named);
+      this.#slotOf[this.#batch.add(length)] = NOBODY;
+      if (!this.#batch.hasRoom()) this.#send(io);
+    }
     this.#addNew(io, slot, attrs, NLM_F_CREATE | NLM_F_REPLACE);
   }
 
@@ -316,7 +327,16 @@ class KernelProvider implements Provider {
     // The kernel deletes an object by itself with its device, and a group with its last member.
     if (op === ContextOp.NEXTHOP_DELETE && errno === ERRNO.ENOENT) return contexts.succeed(slot);
     contexts.fail(slot, errno, text, offset);
-    if (errno === ERRNO.EEXIST && this.#mayTryAgain(contexts, slot, op)) this.#met[this.#metCount++] = slot;
+    const mayTryAgain =
+      errno === ERRNO.EEXIST ? this.#mayTryAgain(contexts, slot, op) : this.#wasByObject(contexts, slot);
+    if (mayTryAgain) this.#met[this.#metCount++] = slot;
+  }
+
+  /** Whether what was refused may have been by an object, for another reason than what the route says. */
+  #wasByObject(contexts: Contexts, slot: number): boolean {
+    const attrs = contexts.getU32(slot, U32.ATTRS);
+    if (this.#isSecondAttempt || attrs === NO_ATTRS || isNexthopOp(contexts.getU8(slot, U8.OP))) return false;
+    return !isDelete(contexts, slot) && this.#attrs.isShared(attrs);
   }
 
   /** Whether what was refused with EEXIST may come true in a second attempt. */

@@ -121,7 +121,9 @@ export class FakeNexthopKernel implements Provider {
       this.routes.delete(number);
       return null;
     }
-    const object = reader.nexthopGroup(attrs);
+    // As the kernel provider does it: by the object that stands for the nexthops, and inline where that is not there.
+    const shared = reader.object(attrs);
+    const object = this.objects.has(shared) ? shared : reader.nexthopGroup(attrs);
     if (object !== 0 && !this.objects.has(object)) return [EINVAL, "Nexthop id does not exist"];
     this.messages.route += 1;
     const gateways: string[] = [];

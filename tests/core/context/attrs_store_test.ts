@@ -182,7 +182,7 @@ describe("attrs store", () => {
   });
 
   it("says when the arena is full, still finds what it holds, and goes on when space is given back", () => {
-    const store = new AttrsStore(createAttrsStorage(16 + 96 * 10));
+    const store = new AttrsStore(createAttrsStorage(16 + attrsLength(tagged(0)) * 10));
     const held = Array.from({ length: 10 }, (_, tag) => store.intern(tagged(tag)));
     assert.ok(held.every((attrs) => attrs !== NO_ATTRS));
     assert.equal(store.intern(tagged(10)), NO_ATTRS);

@@ -1,0 +1,59 @@
+/**
+ * Has the kernel hold the single nexthop objects that groups are made of, each once however many groups want it, and
+ * deletes those that none does any more. Main thread only.
+ */
+import type { Nexthop } from "../model/route.ts";
+import { type NexthopObjects, type SingleObject, singleObject } from "./nexthop_objects.ts";
+import { EEXIST, type NexthopWriter } from "./nexthop_writer.ts";
+
+/** Numbers tried for one object, if others have them. */
+export const NUMBERS_TRIED_MAX = 32;
+
+export class NexthopSingles {
+  readonly #objects: NexthopObjects;
+  readonly #writer: NexthopWriter;
+  readonly #writing = new Map<SingleObject, Promise<void>>();
+
+  constructor(objects: NexthopObjects, writer: NexthopWriter) {
+    this.#objects = objects;
+    this.#writer = writer;
+  }
+
+  /** Has the kernel hold the object of this nexthop, or notes why it does not. */
+  async make(nexthop: Nexthop): Promise<void> {
+    const single = this.#objects.internSingle(nexthop);
+    if (single.isHeld) return;
+    const writing = this.#writing.get(single) ?? this.#write(single);
+    this.#writing.set(single, writing);
+    await writing;
+    this.#writing.delete(single);
+  }
+
+  async #write(single: SingleObject): Promise<void> {
+    const { losses } = single;
+    for (let tried = 0; tried < NUMBERS_TRIED_MAX; tried++) {
+      this.#objects.touched?.add(single.id);
+      single.failure = await this.#writer.install(single.id, singleObject(single), null);
+      this.#objects.touched?.add(single.id);
+      if (single.failure?.error !== EEXIST) break;
+      this.#objects.renumber(single);
+    }
+    // An answer from before its link went says nothing.
+    single.isHeld = single.failure === null && single.losses === losses;
+  }
+
+  /** Deletes those that no group has. */
+  async deleteUnused(): Promise<void> {
+    const unused = Array.from(this.#objects.singles()).filter(
+      (single) => single.groups.size === 0 && !single.isUnclaimed,
+    );
+    await Promise.all(
+      unused.map(async (single) => {
+        this.#objects.touched?.add(single.id);
+        // One that is not held may be somebody else's by now.
+        const failure = single.isHeld ? await this.#writer.remove(single.id, singleObject(single)) : null;
+        if (failure === null) this.#objects.forgetSingle(single);
+      }),
+    );
+  }
+}
