@@ -41,6 +41,13 @@ export function createAttrsStorage(bytes: number = ATTRS_ARENA_BYTES): SharedArr
   return new SharedArrayBuffer(Math.min(bytes, GROWTH_BYTES), { maxByteLength: bytes });
 }
 
+/** Remembers under which number the same attributes were interned before, for whoever interns them again and again. */
+export interface AttrsMemo {
+  attrs: number;
+  /** As of when: {@linkcode AttrsStore.generation}. */
+  generation: number;
+}
+
 export class AttrsStore {
   readonly reader: AttrsReader;
   readonly #words: Uint32Array;
@@ -58,6 +65,8 @@ export class AttrsStore {
   readonly #shardCounts = new Uint32Array(SHARDS);
   #count = 0;
   #epoch = 0;
+  /** Changes whenever a number may have come to mean something else, because a record was freed. */
+  generation = 1;
   /** A record that is shared has one reference left, which is that of whoever shares it. */
   onUnused: () => void = () => {};
 
@@ -98,6 +107,17 @@ export class AttrsStore {
    */
   intern(update: RouteUpdate): number {
     return this.#internScratch(encodeAttrs(this.#scratchView, this.#scratch, 0, update));
+  }
+
+  /** As {@linkcode intern}, of an update whose attributes are always the same with this memo. */
+  internAgain(update: RouteUpdate, memo: AttrsMemo): number {
+    if (memo.generation === this.generation && memo.attrs !== NO_ATTRS) {
+      this.acquire(memo.attrs);
+      return memo.attrs;
+    }
+    memo.attrs = this.intern(update);
+    memo.generation = this.generation;
+    return memo.attrs;
   }
 
   /** As {@linkcode intern}, for a record that another thread has encoded with `encodeAttrs` at `offset` of `bytes`. */
@@ -162,6 +182,7 @@ export class AttrsStore {
       return;
     }
     this.#remove(attrs);
+    this.generation += 1;
     const length = this.#words[(base + ATTRS.LENGTH) >> 2]!;
     this.#freedSinceMerge += length;
     this.#giveBack(attrs, length);

@@ -153,7 +153,7 @@ class Daemon {
     this.#dataplane.holdAdmission();
     this.#rib = new Rib(new AttrsStore(attrs), this.#dataplane);
     this.#journal = new Journal(this.#rib);
-    this.#rib.observers.add(this.#journal);
+    this.#rib.observe(this.#journal);
     this.#groups = new NexthopGroups(this.#rib, this.#dataplane, this.#links, config.kernel.nexthopObjects);
     this.#rib.groups = this.#groups;
     this.#rib.owners.configure(owners);

@@ -132,7 +132,7 @@ export class KernelWatch {
     options.drift.onDrift = (event) => this.#onDrift(event);
     options.retrier.onRetry = (family, route, cause) =>
       options.journal.note(JournalKind.RETRIED, family, route, { text: CAUSE_TEXTS[cause] });
-    options.rib.observers.add({
+    options.rib.observe({
       onOutcome: (slot, outcome, contexts) => {
         if (outcome !== "fib_failed" || this.#hasConflicts) return;
         const cause = causeOf(contexts.getU32(slot, U32.ERROR), contexts.errorText(slot));

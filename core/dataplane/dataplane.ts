@@ -26,7 +26,10 @@ import { type SpawnThread, Thread } from "./supervisor.ts";
 import type { FromThread } from "./thread.ts";
 
 /** Results handed over at a time; between two such lists whoever waits for room gets a turn. */
-const SETTLE_BATCH = 64;
+const SETTLE_BATCH = 256;
+
+/** Updates that are admitted with one look at the clock, which costs as much as the rest of an admission: some 30 µs. */
+const ADMISSIONS_A_TIME = 32;
 
 export interface DataplaneOptions {
   queueLimit: number;
@@ -86,6 +89,8 @@ export class Dataplane {
   #waitingCount = 0;
   readonly #waiting: (() => void)[] = [];
   #queueLimit: number;
+  #time = 0;
+  #timeUses = 0;
 
   constructor(options: DataplaneOptions) {
     this.#options = options;
@@ -152,7 +157,13 @@ export class Dataplane {
 
   /** Room for one more update. False while the queue is full or held, and when no more work is taken. */
   hasRoom(): boolean {
-    return !this.#isHeld && this.isAccepting() && this.#queueDepth() < this.#queueLimit && this.pool.free > 0;
+    return this.room() > 0;
+  }
+
+  /** Updates for which there is room now. */
+  room(): number {
+    if (this.#isHeld || !this.isAccepting()) return 0;
+    return Math.max(0, Math.min(this.#queueLimit - this.#queueDepth(), this.pool.free));
   }
 
   /** Updates in the incoming queue, with those that have a context and wait for an earlier one of their route. */
@@ -188,6 +199,12 @@ export class Dataplane {
     this.pool.release(slot);
   }
 
+  /** The time of an admission, on the clock of core/clock.ts. */
+  admissionTime(): number {
+    if (this.#timeUses++ % ADMISSIONS_A_TIME === 0) this.#time = now();
+    return this.#time;
+  }
+
   /** Admits a filled context. It is seen by the dataplane thread at once, which is woken by {@linkcode flush}. */
   enqueue(slot: number): void {
     this.#admissions += 1;
@@ -213,6 +230,7 @@ export class Dataplane {
 
   /** Ends a turn: wakes the dataplane thread for what was enqueued, and the next who waits if there is room left. */
   flush(): void {
+    this.#timeUses = 0;
     this.#loopBell.ring();
     if (this.#waiting.length > 0) this.#wakeWaiting();
   }
@@ -455,7 +473,7 @@ export class Dataplane {
     this.preFinish();
     this.#isShuttingDown = true;
     Atomics.store(new Int32Array(this.#memory.stop), 0, 1);
-    this.flush();
+    this.#loopBell.ring();
     this.#registry.wakeThreads();
     const thread = this.#thread;
     if (thread !== null) {

@@ -3,7 +3,7 @@ import type { Dataplane } from "../dataplane/dataplane.ts";
 import type { RouteUpdate } from "../model/route.ts";
 import type { Owner } from "../rib/owners.ts";
 import type { Rib } from "../rib/rib.ts";
-import { NO_ROUTE } from "../rib/route_store.ts";
+import { NO_ROUTE, ROUTES_MAX } from "../rib/route_store.ts";
 import { StagingError } from "../rib/sync.ts";
 import type { ErrorJson } from "./api_types.ts";
 
@@ -27,6 +27,10 @@ export function describeAdmissionError(code: StagingError, rib: Rib, owner: Owne
     case StagingError.OUT_OF_KEY_CLASSES: {
       const message = "There are too many combinations of table, metric and source prefix";
       return { code, message, hint: "use fewer metrics or tables" };
+    }
+    case StagingError.OUT_OF_ROUTES: {
+      const message = `There are as many routes of one address family as dplaned can hold: ${ROUTES_MAX}`;
+      return { code, message, hint: "delete routes" };
     }
     case StagingError.TABLE_NOT_ALLOWED: {
       const message = `Owner ${name} may not write to table ${update.table}`;

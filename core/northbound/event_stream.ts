@@ -51,8 +51,8 @@ export function connectResultEvents(bus: EventBus, rib: Rib, outcomes: OutcomeRe
   };
   bus.onInterest((name, wanted) => {
     if (name !== "result") return;
-    if (wanted) rib.observers.add(observer);
-    else rib.observers.delete(observer);
+    if (wanted) rib.observe(observer);
+    else rib.unobserve(observer);
   });
 }
 

@@ -25,8 +25,9 @@ import { SplitKind } from "./splitter.ts";
 import { BodyEnd, UpdateBody } from "./update_body.ts";
 import type { NameResolver, UpdateDefaults } from "./update_rules.ts";
 
-/** Updates admitted before the next session in line has its turn. */
-export const TURN_UPDATES = 64;
+/** Updates admitted before the next session in line has its turn, and those between two looks at the clock. */
+export const TURN_UPDATES = 256;
+const STEP_UPDATES = 16;
 
 export interface RouteStreamParts {
   rib: Rib;
@@ -131,12 +132,15 @@ export class RouteStream implements UpdateSession {
   /** Takes some updates. True if there are more. */
   #takeTurn(): boolean {
     const { dataplane, pacer } = this.#parts;
-    for (let taken = 0; taken < TURN_UPDATES && !this.#isAbandoned; taken++) {
-      if (!dataplane.hasRoom() && dataplane.isAccepting()) return true;
+    // What comes to a dataplane that takes no more is rejected, for which there is always room.
+    const room = dataplane.isAccepting() ? dataplane.room() : TURN_UPDATES;
+    const limit = Math.min(TURN_UPDATES, room);
+    for (let taken = 0; taken < limit && !this.#isAbandoned; taken++) {
+      // One that was not like an earlier one may have taken long.
+      if ((taken % STEP_UPDATES === 0 || this.#body.attrsMemo === null) && pacer.isOver()) return true;
       const kind = this.#body.next();
       if (kind === SplitKind.NONE) return false;
       this.#take(kind);
-      if (pacer.isOver()) return true;
     }
     return true;
   }
@@ -152,7 +156,7 @@ export class RouteStream implements UpdateSession {
     // The dataplane may take work still, of the daemon itself: the withdrawal of all routes.
     if (shutdown.aborted || !dataplane.isAccepting()) return this.#reject(line, describeRefusal(dataplane));
     this.#underWay += 1;
-    const refused = rib.admit(update, owner, this.#session, line);
+    const refused = rib.admit(update, owner, this.#session, line, this.#body.attrsMemo);
     if (refused === null) return;
     this.#underWay -= 1;
     this.#reject(line, describeAdmissionError(refused, rib, owner, update));

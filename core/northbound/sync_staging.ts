@@ -24,6 +24,7 @@ const SIZE_ERRORS: readonly string[] = [
   AdmissionError.PREFIX_LIMIT,
   AdmissionError.OUT_OF_ATTRS,
   AdmissionError.OUT_OF_KEY_CLASSES,
+  AdmissionError.OUT_OF_ROUTES,
 ];
 
 /** Stages the body. Returns why it is refused, or null if all of it is staged. */

@@ -5,6 +5,7 @@
  */
 import { clearInterval, setInterval } from "node:timers";
 import { now } from "../clock.ts";
+import type { AttrsMemo } from "../context/attrs_store.ts";
 import type { RouteUpdate } from "../model/route.ts";
 import type { NorthboundCounters } from "./counters.ts";
 import { BodyFormat, createSplitter, detectFormat } from "./line_splitter.ts";
@@ -67,6 +68,9 @@ export class UpdateBody {
     return this.#splitter?.number ?? 0;
   }
 
+  /** Of the update that {@linkcode parse} has filled last: the number of its attributes in the RIB, if that may be known. */
+  attrsMemo: AttrsMemo | null = null;
+
   /** Reads on until there may be updates to take out. False when the body has come to its end, in whichever way. */
   async read(): Promise<boolean> {
     while (this.end === BodyEnd.OPEN) {
@@ -103,9 +107,13 @@ export class UpdateBody {
   parse(kind: SplitKind, into: RouteUpdate, resolver: NameResolver, defaults: UpdateDefaults): UpdateError | null {
     const splitter = this.#splitter!;
     const format = this.#format;
+    this.attrsMemo = null;
     if (kind === SplitKind.TEXT && format !== BodyFormat.LINES) {
       const { bytes, from, to } = splitter;
-      if (this.#bytesParser.parse(bytes, from, to, into, resolver, defaults)) return null;
+      if (this.#bytesParser.parse(bytes, from, to, into, resolver, defaults)) {
+        this.attrsMemo = this.#bytesParser.attrsMemo;
+        return null;
+      }
     }
     return parseUpdate(kind, splitter, format, into, resolver, defaults);
   }

@@ -6,6 +6,7 @@
  * twice) or wrong is left to `update_text.ts`, so that there is one place which says what JSON is and what is wrong with
  * an update. tests/fuzz/update_bytes_fuzz_test.ts compares the two.
  */
+import type { AttrsMemo } from "../context/attrs_store.ts";
 import { packedFamily, packedLength, parseAddressBytes, parsePrefixBytes } from "../model/prefix.ts";
 import { Family, type RouteUpdate, UpdateOp } from "../model/route.ts";
 import { FieldNames, WordCache } from "./byte_words.ts";
@@ -93,6 +94,8 @@ export class UpdateBytesParser {
   #distance = 0;
   /** The nexthops of `#into` are the memo's. */
   #isLent = false;
+  /** Of the update that was read last, if one like it was read before: the number of its attributes in the RIB. */
+  attrsMemo: AttrsMemo | null = null;
 
   /**
    * Fills `into` from the update in `bytes[from..to)`. False, with anything in `into`, if it is wrong, or not for this
@@ -107,6 +110,7 @@ export class UpdateBytesParser {
     defaults: UpdateDefaults = UPDATE_DEFAULTS,
   ): boolean {
     this.#resolver = resolver;
+    this.attrsMemo = null;
     this.#own(into, defaults);
     const isWorthwhile = this.#memo.isWorthwhile();
     if (isWorthwhile && this.#isKnown(bytes, from, to, into, defaults)) return true;
@@ -152,6 +156,7 @@ export class UpdateBytesParser {
         into.family = packedFamily(packed);
         into.prefixLength = packedLength(packed);
         this.#fill(into, entry);
+        this.attrsMemo = entry.memo;
         return true;
       }
     }

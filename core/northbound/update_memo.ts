@@ -6,6 +6,8 @@
  * What a text means also depends on the prefix's family, which is part of what is looked for, and on names, which whoever
  * finds it looks up again.
  */
+import { NO_ATTRS } from "../context/attrs.ts";
+import type { AttrsMemo } from "../context/attrs_store.ts";
 import { type Family, type Nexthop, type RouteUpdate, UpdateOp } from "../model/route.ts";
 
 /** Places for texts, a power of two, and how many of them are looked at for one. */
@@ -37,6 +39,8 @@ export interface MemoEntry {
   tag: number;
   mtu: number;
   nexthopGroup: number;
+  /** The number of all that in the RIB. */
+  readonly memo: AttrsMemo;
   /** They are lent to the update that is filled, and never written. */
   nexthops: Nexthop[];
   /** Names of the interfaces of `nexthops`; empty where one has none. */
@@ -126,6 +130,7 @@ export class UpdateMemo {
     const entry = this.#entries[place] ?? createEntry();
     this.#entries[place] = entry;
     entry.generation = this.#generation;
+    entry.memo.attrs = NO_ATTRS;
     if (entry.bytes.length < length) {
       entry.bytes = new Uint8Array(Math.max(64, length));
       entry.view = new DataView(entry.bytes.buffer);
@@ -162,6 +167,7 @@ function createEntry(): MemoEntry {
     tag: 0,
     mtu: 0,
     nexthopGroup: 0,
+    memo: { attrs: NO_ATTRS, generation: 0 },
     nexthops: [],
     devices: [],
   };

@@ -6,6 +6,8 @@ import type { Owner } from "./owners.ts";
 export const AdmissionError = {
   OUT_OF_ATTRS: "OUT_OF_ATTRS",
   OUT_OF_KEY_CLASSES: "OUT_OF_KEY_CLASSES",
+  /** There are as many routes of the family as can be numbered. */
+  OUT_OF_ROUTES: "OUT_OF_ROUTES",
   /** The owner may not write to this table. */
   TABLE_NOT_ALLOWED: "TABLE_NOT_ALLOWED",
   /** The owner has as many routes as it may. */

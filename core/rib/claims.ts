@@ -114,10 +114,16 @@ export class Claims {
    * then.
    */
   set(family: Family, store: RouteStore, route: number, owner: number, attrs: number): void {
-    const key = routeKey(family, route);
-    const claims = this.#contested.get(key);
     const holder = store.owner(route);
     const held = store.desired(route);
+    // Nearly always nobody else wants it, or any other route.
+    if (this.#contested.size === 0 && (held === NO_ATTRS || holder === owner)) {
+      if ((held === NO_ATTRS) !== (attrs === NO_ATTRS)) this.#count(owner, attrs === NO_ATTRS ? -1 : 1);
+      this.#select(store, route, owner, attrs);
+      return;
+    }
+    const key = routeKey(family, route);
+    const claims = this.#contested.get(key);
     const before = this.wantedBy(family, store, route, owner);
     if (before === NO_ATTRS && attrs !== NO_ATTRS) this.#count(owner, 1);
     else if (before !== NO_ATTRS && attrs === NO_ATTRS) this.#count(owner, -1);

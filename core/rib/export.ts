@@ -76,7 +76,7 @@ export class RouteExport implements RibObserver {
     this.#rib = rib;
     this.#groups = groups;
     this.#tell = tell;
-    rib.observers.add(this);
+    rib.observe(this);
     groups.objects.onFound = () => this.#onObjects();
     groups.writer.onSettled = (id) => this.#onObjectSettled(id);
   }

@@ -136,7 +136,7 @@ export class UpdatePlan {
     if (attrs === NO_ATTRS && update.op !== UpdateOp.DELETE) return AdmissionError.OUT_OF_ATTRS;
     const route = rib.findOrInsert(update);
     if (route !== NO_ROUTE) this.#routes.add(family, route);
-    const refused = route === NO_ROUTE ? AdmissionError.OUT_OF_KEY_CLASSES : this.#check(family, route, attrs);
+    const refused = route === NO_ROUTE ? rib.whyNoRoute(family) : this.#check(family, route, attrs);
     if (refused !== null) {
       this.#drop(attrs);
       return refused;

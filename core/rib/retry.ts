@@ -84,7 +84,7 @@ export class Retrier {
 
   constructor(rib: Rib) {
     this.#rib = rib;
-    rib.observers.add({
+    rib.observe({
       onOutcome: (slot, outcome, contexts) => {
         if (outcome !== "fib_programmed") return;
         // A gateway may be reached over a route of ours.

@@ -10,11 +10,10 @@
  * Where the kernel is found to differ, or a better claim came or went, the daemon itself writes (`bring`).
  */
 import { now } from "../clock.ts";
-import { CONTEXT_BYTES, SHARED_ROUTES_MIN } from "../constants.ts";
+import { SHARED_ROUTES_MIN } from "../constants.ts";
 import { NO_ATTRS, NOT_SHARED } from "../context/attrs.ts";
-import type { AttrsStore } from "../context/attrs_store.ts";
-import type { Contexts } from "../context/contexts.ts";
-import { ContextFlag, ContextOp, ContextStatus, DplaneError, F64, U8, U32 } from "../context/layout.ts";
+import type { AttrsMemo, AttrsStore } from "../context/attrs_store.ts";
+import { ContextFlag, ContextOp, ContextStatus, DplaneError, U8, U32 } from "../context/layout.ts";
 import type { Dataplane } from "../dataplane/dataplane.ts";
 import { type Family, type RouteUpdate, UpdateOp } from "../model/route.ts";
 import { AdmissionError, checkClaim } from "./admission.ts";
@@ -25,14 +24,18 @@ import { createLatencies, type Latencies, observeLatencies } from "./latency.ts"
 import { Outcome, type RibObserver, type UpdateSession } from "./outcome.ts";
 import { NOBODY, type Owner } from "./owners.ts";
 import { Reconciler } from "./reconciler.ts";
+import { fillContext, isAskedDelete, isInDoubt } from "./rib_context.ts";
 import type { RouteSet } from "./route_set.ts";
 import { NO_ROUTE, RouteState, type RouteStore } from "./route_store.ts";
 import { epochSeconds, RouteTable } from "./route_table.ts";
 
+/** Stands for the session of an update whose result nobody waits for. */
+const NO_SESSION = 0;
+
 export class Rib extends RouteTable {
   readonly reconciler: Reconciler;
   readonly latencies: Latencies = createLatencies();
-  readonly observers = new Set<RibObserver>();
+  readonly observers: RibObserver[] = [];
   readonly results: Record<Outcome, number> = {
     fib_programmed: 0,
     fib_failed: 0,
@@ -50,6 +53,9 @@ export class Rib extends RouteTable {
   #lastSession = 0;
   /** Seconds since 1970, as of the list of results being settled. */
   #seconds = 0;
+  /** The session of the last result, which mostly is that of the next. */
+  #recentSession: UpdateSession | undefined;
+  #recentSessionId = NO_SESSION;
   /** Updates that wait for the context of their route that is with the dataplane, oldest first, by route key. */
   readonly #waiting = new Map<number, number[]>();
   /** Routes to be brought in line when the context that is with the dataplane is back. */
@@ -67,6 +73,16 @@ export class Rib extends RouteTable {
     this.reconciler = new Reconciler(dataplane, (key) => this.#bring(key));
   }
 
+  /** Has somebody watch what becomes of all routes. */
+  observe(observer: RibObserver): void {
+    if (!this.observers.includes(observer)) this.observers.push(observer);
+  }
+
+  unobserve(observer: RibObserver): void {
+    const at = this.observers.indexOf(observer);
+    if (at !== -1) this.observers.splice(at, 1);
+  }
+
   /** Registers a session; its number goes with each of its updates. */
   openSession(session: UpdateSession): number {
     do this.#lastSession = (this.#lastSession + 1) >>> 0 || 1;
@@ -78,14 +94,22 @@ export class Rib extends RouteTable {
   /** Results of updates still under way go to nobody; the RIB keeps them all the same. */
   closeSession(id: number): void {
     this.#sessions.delete(id);
+    if (id === this.#recentSessionId) this.#recentSessionId = NO_SESSION;
   }
 
   /**
    * Admits one update; the caller has asked the dataplane for room. Exactly one result will go to the session, perhaps
-   * before this returns, unless an error is returned: then nothing has happened.
+   * before this returns, unless an error is returned: then nothing has happened. `memo` is for the attributes of updates
+   * that all have the same.
    */
-  admit(update: RouteUpdate, owner: Owner, session: number, line: number): AdmissionError | null {
-    return this.#enter(update, owner, session, line);
+  admit(
+    update: RouteUpdate,
+    owner: Owner,
+    session: number,
+    line: number,
+    memo: AttrsMemo | null = null,
+  ): AdmissionError | null {
+    return this.#enter(update, owner, session, line, memo);
   }
 
   /**
@@ -93,14 +117,21 @@ export class Rib extends RouteTable {
    * is room. There is no result, and what comes for the same route until then takes its place.
    */
   want(update: RouteUpdate, owner: Owner): AdmissionError | null {
-    return this.#enter(update, owner, NO_SESSION, 0);
+    return this.#enter(update, owner, NO_SESSION, 0, null);
   }
 
-  #enter(update: RouteUpdate, owner: Owner, session: number, line: number): AdmissionError | null {
+  #enter(
+    update: RouteUpdate,
+    owner: Owner,
+    session: number,
+    line: number,
+    memo: AttrsMemo | null,
+  ): AdmissionError | null {
     const install = update.op === UpdateOp.INSTALL;
     const { family, table, metric, source, sourceLength } = update;
     if (!owner.mayWrite(table)) return AdmissionError.TABLE_NOT_ALLOWED;
-    const attrs = install ? this.attrs.intern(update) : NO_ATTRS;
+    let attrs = NO_ATTRS;
+    if (install) attrs = memo === null ? this.attrs.intern(update) : this.attrs.internAgain(update, memo);
     if (install && attrs === NO_ATTRS) return AdmissionError.OUT_OF_ATTRS;
     const keyClass = this.classes.intern(family, table, metric, source, sourceLength);
     const error =
@@ -128,7 +159,11 @@ export class Rib extends RouteTable {
       if (keyClass.routes === 0) this.classes.drop(keyClass);
       return refused;
     }
-    if (!known) route = this.insert(keyClass, store, prefix, prefixLength);
+    if (!known) route = this.insertMissing(keyClass, store, prefixLength);
+    if (route === NO_ROUTE) {
+      if (keyClass.routes === 0) this.classes.drop(keyClass);
+      return AdmissionError.OUT_OF_ROUTES;
+    }
     owner.newer?.add(family, route);
     if (session !== NO_SESSION) this.admitAt(family, route, owner, attrs, session, line, known);
     else {
@@ -160,11 +195,10 @@ export class Rib extends RouteTable {
     known = true,
   ): void {
     const store = this.store(family);
-    const key = routeKey(family, route);
     if (this.touched.size > 0) this.#touch(family, route);
     this.#claim(family, store, route, owner.id, attrs);
     const slot = this.#dataplane.acquire();
-    this.#fill(slot, family, store, route);
+    fillContext(this.#dataplane, slot, store, route, this.keyClass(store, route));
     const { contexts } = this.#dataplane;
     contexts.setU32(slot, U32.OWNER, owner.id);
     contexts.setU32(slot, U32.CLIENT_OP, attrs === NO_ATTRS ? UpdateOp.DELETE : UpdateOp.INSTALL);
@@ -173,6 +207,7 @@ export class Rib extends RouteTable {
     if (known) contexts.setFlag(slot, ContextFlag.KNOWN);
     if (!store.isInFlight(route)) this.#dispatchOne(family, store, route, slot, owner.id);
     else {
+      const key = routeKey(family, route);
       const waiting = this.#waiting.get(key);
       if (waiting === undefined) this.#waiting.set(key, [slot]);
       else waiting.push(slot);
@@ -198,22 +233,6 @@ export class Rib extends RouteTable {
 
   #touch(family: Family, route: number): void {
     for (const set of this.touched) set.add(family, route);
-  }
-
-  #fill(slot: number, family: Family, store: RouteStore, route: number): void {
-    const { contexts } = this.#dataplane;
-    const { u8 } = contexts;
-    const base = slot * CONTEXT_BYTES;
-    const { table, metric, source, sourceLength } = this.keyClass(store, route);
-    u8[base + U8.FAMILY] = family;
-    u8[base + U8.PREFIX_LENGTH] = store.prefixLength(route);
-    u8[base + U8.SOURCE_LENGTH] = sourceLength;
-    store.address(route, u8, base + U8.PREFIX);
-    if (sourceLength > 0) u8.set(source, base + U8.SOURCE);
-    contexts.setU32(slot, U32.TABLE, table);
-    contexts.setU32(slot, U32.METRIC, metric);
-    contexts.setU32(slot, U32.ENTRY, route);
-    contexts.setF64(slot, F64.ADMITTED_AT, now());
   }
 
   /** What the kernel is to hold of a route; NO_ATTRS for nothing, and while what is wanted cannot be written. */
@@ -276,7 +295,7 @@ export class Rib extends RouteTable {
   /** The way of a route is free: what waits for it is carried out. */
   #next(family: Family, store: RouteStore, route: number): void {
     const key = routeKey(family, route);
-    const waiting = this.#waiting.get(key);
+    const waiting = this.#waiting.size === 0 ? undefined : this.#waiting.get(key);
     if (waiting !== undefined) {
       this.#waiting.delete(key);
       this.#dispatch(family, store, route, waiting);
@@ -284,8 +303,8 @@ export class Rib extends RouteTable {
       return;
     }
     store.setInFlight(route, false);
-    if (this.#again.delete(key)) this.reconciler.add(key);
-    else if (!this.#doubts.has(key)) this.forget(family, route);
+    if (this.#again.size > 0 && this.#again.delete(key)) this.reconciler.add(key);
+    else if (store.programmed(route) === NO_ATTRS && !this.#doubts.has(key)) this.forget(family, route);
   }
 
   /** Gives a context to the dataplane, together with what the kernel holds for its route. */
@@ -334,7 +353,7 @@ export class Rib extends RouteTable {
       return;
     }
     const slot = this.#dataplane.acquire();
-    this.#fill(slot, family, store, route);
+    fillContext(this.#dataplane, slot, store, route, this.keyClass(store, route));
     this.#dataplane.contexts.setFlag(slot, ContextFlag.KNOWN);
     this.#send(family, store, route, slot, target);
   }
@@ -445,7 +464,6 @@ export class Rib extends RouteTable {
   /** Notes what became of a write. The outcome for whoever asked; null if the context is on its way again. */
   #record(family: Family, store: RouteStore, route: number, slot: number): Outcome | null {
     const { contexts } = this.#dataplane;
-    const key = routeKey(family, route);
     const isDelete = contexts.getU8(slot, U8.OP) === ContextOp.ROUTE_DELETE;
     const outcome = this.#outcome(slot);
     if (outcome === Outcome.FIB_FAILED) {
@@ -454,8 +472,8 @@ export class Rib extends RouteTable {
     }
     if (outcome === Outcome.SKIPPED) this.#setOutcome(store, route, RouteState.SKIPPED, 0);
     else {
-      this.#doubts.delete(key);
-      this.#withdrawn.delete(key);
+      if (this.#doubts.size > 0) this.#doubts.delete(routeKey(family, route));
+      if (this.#withdrawn.size > 0) this.#withdrawn.delete(routeKey(family, route));
       this.setProgrammed(store, route, isDelete ? NO_ATTRS : contexts.getU32(slot, U32.ATTRS));
       if (!isDelete) this.#recordSuccess(family, store, route, slot);
     }
@@ -541,8 +559,13 @@ export class Rib extends RouteTable {
     const { contexts } = this.#dataplane;
     const session = contexts.getU32(slot, U32.SESSION);
     if (contexts.getU32(slot, U32.OWNER) !== NOBODY) this.results[outcome] += 1;
-    this.#sessions.get(session)?.onResult(slot, outcome, contexts);
-    for (const observer of this.observers) observer.onOutcome(slot, outcome, contexts);
+    if (session !== this.#recentSessionId) {
+      this.#recentSession = this.#sessions.get(session);
+      this.#recentSessionId = session;
+    }
+    this.#recentSession?.onResult(slot, outcome, contexts);
+    const { observers } = this;
+    for (let index = 0; index < observers.length; index++) observers[index]!.onOutcome(slot, outcome, contexts);
     const attrs = contexts.getU32(slot, U32.ATTRS);
     const oldAttrs = contexts.getU32(slot, U32.OLD_ATTRS);
     if (attrs !== NO_ATTRS) this.attrs.release(attrs);
@@ -570,19 +593,5 @@ export class Rib extends RouteTable {
 /** References to attributes from which on an object is worth it; a route has two, as wanted and as programmed. */
 const SHARED_REFERENCES_MIN = 2 * SHARED_ROUTES_MIN;
 
-/** Stands for the session of an update whose result nobody waits for. */
-const NO_SESSION = 0;
-
 /** Pause before a route is written again of which it is not known what became of it. */
 const DOUBT_DELAY_MS = 1000;
-
-/** The kernel may have done it, or not. */
-function isInDoubt(contexts: Contexts, slot: number): boolean {
-  const error = contexts.getU32(slot, U32.ERROR);
-  const isUnknown = error === DplaneError.NO_ANSWER || error === DplaneError.THREAD_DIED;
-  return isUnknown || contexts.hasFlag(slot, ContextFlag.UNDO_FAILED);
-}
-
-function isAskedDelete(contexts: Contexts, slot: number): boolean {
-  return contexts.getU32(slot, U32.CLIENT_OP) === UpdateOp.DELETE;
-}

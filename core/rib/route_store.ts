@@ -1,6 +1,11 @@
 /**
  * The routes of one address family, held as words in chunks: 24 bytes for an IPv4 route, 36 for an IPv6 one, and about
- * 6 for the index. Main thread only.
+ * 10 for the index. Main thread only.
+ *
+ * Memory is what looking for a route costs, so the index is made to touch little of it. It holds with each route's number
+ * the bits of its key's hash: a route that is not there is mostly found missing without a look at any record, and the
+ * index grows and closes gaps without one. And routes whose addresses are near one another are in the same shard, which
+ * is in the cache then as long as updates come in some order.
  *
  * Nothing here ever copies or rehashes more than one 512th of the table at a time, because the main thread must answer
  * a health probe in between.
@@ -29,7 +34,14 @@ export const KEY_CLASSES_MAX = 0xffffff;
 const CHUNK_BITS = 14;
 const CHUNK_ROUTES = 1 << CHUNK_BITS;
 const SHARDS = 512;
-const SHARD_MIN = 16;
+const SHARD_MIN = 64;
+/** So many bits of a prefix may differ, its last ones, for routes to be in the same shard. */
+const NEAR_BITS = 10;
+/** Bits of a place in the index that are a route's number; above them are bits of the hash. */
+const NUMBER_BITS = 25;
+const NUMBER_MASK = (1 << NUMBER_BITS) - 1;
+/** Most routes of a family that there can be. */
+export const ROUTES_MAX = NUMBER_MASK;
 
 export class RouteStore {
   /** Words of an address: 1 or 4. */
@@ -40,15 +52,23 @@ export class RouteStore {
   #last = 0;
   readonly #free: number[] = [];
   #count = 0;
-  /** Hash index in shards that grow one by one: route numbers, 0 for an empty place. */
+  /** Hash index in shards that grow one by one: route numbers below bits of the hash, 0 for an empty place. */
   readonly #shards: Uint32Array[];
+  /** By place of each shard: the bits of the hash by which the route has it. */
+  readonly #homes: Uint16Array[];
   readonly #shardCounts = new Uint32Array(SHARDS);
+  /** The address that {@linkcode find} looked for last, in words, and where it is in the index, or would be. */
   readonly #wanted: Uint32Array;
+  #wantedKey = 0;
+  #wantedHash = 0;
+  #wantedShard = 0;
+  #wantedPlace = 0;
 
   constructor(addressBytes: 4 | 16) {
     this.addressWords = addressBytes / 4;
     this.#stride = this.addressWords + FIELDS;
     this.#shards = Array.from({ length: SHARDS }, () => new Uint32Array(SHARD_MIN));
+    this.#homes = Array.from({ length: SHARDS }, () => new Uint16Array(SHARD_MIN));
     this.#wanted = new Uint32Array(this.addressWords);
   }
 
@@ -64,19 +84,37 @@ export class RouteStore {
   /** The route with this key, or {@linkcode NO_ROUTE}. `address` is in network order and masked. */
   find(address: Uint8Array, prefixLength: number, keyClass: number): number {
     const key = ((keyClass << 8) | prefixLength) >>> 0;
-    const hash = this.#hashWanted(address, key);
-    const shard = this.#shards[hash & (SHARDS - 1)]!;
-    return shard[this.#locate(shard, hash, key)]!;
+    const wanted = this.#wanted;
+    for (let word = 0; word < this.addressWords; word++) {
+      const at = word * 4;
+      wanted[word] = (address[at]! << 24) | (address[at + 1]! << 16) | (address[at + 2]! << 8) | address[at + 3]!;
+    }
+    const hash = this.#hash(wanted, 0, key);
+    const shardIndex = this.#shardOf(wanted, 0, key);
+    const place = this.#locate(shardIndex, hash, key);
+    this.#wantedKey = key;
+    this.#wantedHash = hash;
+    this.#wantedShard = shardIndex;
+    this.#wantedPlace = place;
+    return this.#shards[shardIndex]![place]! & NUMBER_MASK;
   }
 
-  /** Adds a route that is not there yet: nothing desired or programmed, queued. */
-  insert(address: Uint8Array, prefixLength: number, keyClass: number): number {
-    const key = ((keyClass << 8) | prefixLength) >>> 0;
-    const hash = this.#hashWanted(address, key);
-    const shardIndex = hash & (SHARDS - 1);
+  /** Whether there may be one more route. */
+  get hasRoom(): boolean {
+    return this.#free.length > 0 || this.#last < ROUTES_MAX;
+  }
+
+  /**
+   * Adds the route that {@linkcode find} has just looked for in vain: nothing desired or programmed, queued. The caller
+   * has asked {@linkcode hasRoom}.
+   */
+  insertMissing(): number {
+    const key = this.#wantedKey;
+    const hash = this.#wantedHash;
+    const shardIndex = this.#wantedShard;
     const shard = this.#shards[shardIndex]!;
-    const place = this.#locate(shard, hash, key);
-    assert(shard[place] === NO_ROUTE, "a route is inserted once");
+    const place = this.#wantedPlace;
+    assert(shard[place] === NO_ROUTE, "a route is inserted once, after it was looked for");
     const route = this.#free.pop() ?? this.#newNumber();
     const chunk = this.#chunk(route);
     const base = this.#base(route);
@@ -87,7 +125,8 @@ export class RouteStore {
     chunk[fields + PROGRAMMED] = 0;
     chunk[fields + STATUS] = (RouteState.QUEUED << 28) >>> 0;
     chunk[fields + SINCE] = 0;
-    shard[place] = route;
+    shard[place] = placed(route, hash);
+    this.#homes[shardIndex]![place] = hash;
     this.#count += 1;
     this.#shardCounts[shardIndex]! += 1;
     if (this.#shardCounts[shardIndex]! * 4 > shard.length * 3) this.#growShard(shardIndex);
@@ -95,26 +134,32 @@ export class RouteStore {
   }
 
   remove(route: number): void {
-    const hash = this.#hashOf(route);
-    const shardIndex = hash & (SHARDS - 1);
+    const chunk = this.#chunk(route);
+    const base = this.#base(route);
+    const key = chunk[base + this.addressWords + KEY]!;
+    const hash = this.#hash(chunk, base, key);
+    const shardIndex = this.#shardOf(chunk, base, key);
     const shard = this.#shards[shardIndex]!;
+    const homes = this.#homes[shardIndex]!;
     const mask = shard.length - 1;
-    let hole = (hash >>> 9) & mask;
-    while (shard[hole] !== route) {
+    let hole = hash & mask;
+    const wanted = placed(route, hash);
+    while (shard[hole] !== wanted) {
       assert(shard[hole] !== NO_ROUTE, "a route in use is in the index");
       hole = (hole + 1) & mask;
     }
     for (let next = (hole + 1) & mask; shard[next] !== NO_ROUTE; next = (next + 1) & mask) {
-      const home = (this.#hashOf(shard[next]!) >>> 9) & mask;
+      const home = homes[next]! & mask;
       if (((next - home) & mask) >= ((next - hole) & mask)) {
         shard[hole] = shard[next]!;
+        homes[hole] = homes[next]!;
         hole = next;
       }
     }
     shard[hole] = NO_ROUTE;
     this.#shardCounts[shardIndex]! -= 1;
     this.#count -= 1;
-    this.#chunk(route)[this.#field(route) + STATUS] = 0;
+    chunk[base + this.addressWords + STATUS] = 0;
     this.#free.push(route);
   }
 
@@ -130,10 +175,10 @@ export class RouteStore {
     for (let word = 0; word < this.addressWords; word++) {
       const value = chunk[base + word]!;
       const at = offset + word * 4;
-      into[at] = value;
-      into[at + 1] = value >>> 8;
-      into[at + 2] = value >>> 16;
-      into[at + 3] = value >>> 24;
+      into[at] = value >>> 24;
+      into[at + 1] = value >>> 16;
+      into[at + 2] = value >>> 8;
+      into[at + 3] = value;
     }
   }
 
@@ -225,32 +270,36 @@ export class RouteStore {
     return this.#last;
   }
 
-  /** Reads the address into words and hashes it with the key. */
-  #hashWanted(address: Uint8Array, key: number): number {
+  /** Of a key with its address in words from `base` on. */
+  #hash(words: Uint32Array, base: number, key: number): number {
     let hash = key;
-    for (let word = 0; word < this.addressWords; word++) {
-      const at = word * 4;
-      const value =
-        (address[at]! | (address[at + 1]! << 8) | (address[at + 2]! << 16) | (address[at + 3]! << 24)) >>> 0;
-      this.#wanted[word] = value;
-      hash = mix(hash, value);
-    }
+    for (let word = 0; word < this.addressWords; word++) hash = mix(hash, words[base + word]!);
     return finish(hash);
   }
 
-  #hashOf(route: number): number {
-    const chunk = this.#chunk(route);
-    const base = this.#base(route);
-    let hash = chunk[base + this.addressWords + KEY]!;
-    for (let word = 0; word < this.addressWords; word++) hash = mix(hash, chunk[base + word]!);
-    return finish(hash);
+  /** The shard of a key: the same for those that differ only in the last bits of their prefixes. */
+  #shardOf(words: Uint32Array, base: number, key: number): number {
+    const length = key & 0xff;
+    if (length <= NEAR_BITS) return finish(key) & (SHARDS - 1);
+    const bits = length - NEAR_BITS;
+    let hash = key;
+    let word = 0;
+    for (; (word + 1) * 32 <= bits; word++) hash = mix(hash, words[base + word]!);
+    const rest = bits - word * 32;
+    if (rest > 0) hash = mix(hash, words[base + word]! >>> (32 - rest));
+    return finish(hash) & (SHARDS - 1);
   }
 
   /** The place of the wanted key in the shard, or the empty place where it would go. */
-  #locate(shard: Uint32Array, hash: number, key: number): number {
+  #locate(shardIndex: number, hash: number, key: number): number {
+    const shard = this.#shards[shardIndex]!;
     const mask = shard.length - 1;
-    let place = (hash >>> 9) & mask;
-    while (shard[place] !== NO_ROUTE && !this.#isWanted(shard[place]!, key)) place = (place + 1) & mask;
+    const tag = hash >>> NUMBER_BITS;
+    let place = hash & mask;
+    for (let found = shard[place]!; found !== NO_ROUTE; found = shard[place]!) {
+      if (found >>> NUMBER_BITS === tag && this.#isWanted(found & NUMBER_MASK, key)) return place;
+      place = (place + 1) & mask;
+    }
     return place;
   }
 
@@ -266,17 +315,27 @@ export class RouteStore {
 
   #growShard(shardIndex: number): void {
     const old = this.#shards[shardIndex]!;
+    const oldHomes = this.#homes[shardIndex]!;
     const shard = new Uint32Array(old.length * 2);
+    const homes = new Uint16Array(old.length * 2);
     const mask = shard.length - 1;
     for (let from = 0; from < old.length; from++) {
-      const route = old[from]!;
-      if (route === NO_ROUTE) continue;
-      let place = (this.#hashOf(route) >>> 9) & mask;
+      const found = old[from]!;
+      if (found === NO_ROUTE) continue;
+      const home = oldHomes[from]!;
+      let place = home & mask;
       while (shard[place] !== NO_ROUTE) place = (place + 1) & mask;
-      shard[place] = route;
+      shard[place] = found;
+      homes[place] = home;
     }
     this.#shards[shardIndex] = shard;
+    this.#homes[shardIndex] = homes;
   }
+}
+
+/** What stands in the index for a route whose key has this hash. */
+function placed(route: number, hash: number): number {
+  return ((hash & ~NUMBER_MASK) | route) >>> 0;
 }
 
 function mix(hash: number, value: number): number {

@@ -6,6 +6,7 @@ import { ATTRS, NO_ATTRS } from "../context/attrs.ts";
 import type { AttrsStore } from "../context/attrs_store.ts";
 import { RECORD } from "../context/route_record.ts";
 import { Family, type RouteUpdate } from "../model/route.ts";
+import { AdmissionError } from "./admission.ts";
 import { Claims } from "./claims.ts";
 import { FailureList } from "./failures.ts";
 import { FibCompare } from "./fib_compare.ts";
@@ -61,14 +62,20 @@ export class RouteTable {
 
   /**
    * The record of the route that an update names, made if there is none, for whoever goes on to admit it there or
-   * {@linkcode forget} it: until then it has to be among {@linkcode holds}. NO_ROUTE if there are too many key classes.
+   * {@linkcode forget} it: until then it has to be among {@linkcode holds}. NO_ROUTE if there are too many routes or key
+   * classes.
    */
   findOrInsert({ family, prefix, prefixLength, table, metric, source, sourceLength }: RouteUpdate): number {
     const keyClass = this.classes.intern(family, table, metric, source, sourceLength);
     if (keyClass === undefined) return NO_ROUTE;
     const store = this.store(family);
     const route = store.find(prefix, prefixLength, keyClass.id);
-    return route === NO_ROUTE ? this.insert(keyClass, store, prefix, prefixLength) : route;
+    return route === NO_ROUTE ? this.insertMissing(keyClass, store, prefixLength) : route;
+  }
+
+  /** Why a route has no record and gets none. */
+  whyNoRoute(family: Family): AdmissionError {
+    return this.store(family).hasRoom ? AdmissionError.OUT_OF_KEY_CLASSES : AdmissionError.OUT_OF_ROUTES;
   }
 
   /** The route that an update names; NO_ROUTE if there is none. */
@@ -96,11 +103,11 @@ export class RouteTable {
     }
   }
 
-  /** Makes the record of a route that has none. */
-  insert(keyClass: KeyClass, store: RouteStore, prefix: Uint8Array, prefixLength: number): number {
-    const route = store.insert(prefix, prefixLength, keyClass.id);
+  /** Makes the record of a route that was just looked for in vain; NO_ROUTE if there are too many. */
+  insertMissing(keyClass: KeyClass, store: RouteStore, prefixLength: number): number {
+    if (!store.hasRoom) return NO_ROUTE;
     this.classes.countIn(keyClass, prefixLength);
-    return route;
+    return store.insertMissing();
   }
 
   /**
@@ -124,7 +131,11 @@ export class RouteTable {
     const length = view.getUint32(offset + RECORD.ATTRS + ATTRS.LENGTH, true);
     const attrs = this.attrs.internEncoded(bytes, offset + RECORD.ATTRS, length);
     if (attrs === NO_ATTRS) return false;
-    if (route === NO_ROUTE) route = this.insert(keyClass, store, prefix, prefixLength);
+    if (route === NO_ROUTE) route = this.insertMissing(keyClass, store, prefixLength);
+    if (route === NO_ROUTE) {
+      this.attrs.release(attrs);
+      return false;
+    }
     this.claims.set(family, store, route, NOBODY, attrs);
     this.setProgrammed(store, route, attrs);
     this.attrs.release(attrs);

@@ -120,7 +120,7 @@ export class RouteSync {
     if (attrs === NO_ATTRS) return StagingError.OUT_OF_ATTRS;
     const route = this.#rib.findOrInsert(update);
     let error: StagingError | null = null;
-    if (route === NO_ROUTE) error = StagingError.OUT_OF_KEY_CLASSES;
+    if (route === NO_ROUTE) error = this.#rib.whyNoRoute(family);
     else if (!this.#listed.add(family, route)) error = StagingError.DUPLICATE_ROUTE;
     else if (prefixLimit !== 0 && this.#listed.size > prefixLimit) error = StagingError.PREFIX_LIMIT;
     const store = this.#rib.store(family);

@@ -43,7 +43,7 @@ export async function runPipelineBench(routes: number): Promise<PipelineBenchRes
   });
   const rib: Rib = new Rib(new AttrsStore(attrs), dataplane);
   // As in the daemon: what each update became is remembered.
-  rib.observers.add(new Journal(rib));
+  rib.observe(new Journal(rib));
   dataplane.register(specOf({ name: "kernel" }));
   let finished = 0;
   let hash = 0;

@@ -122,7 +122,7 @@ export async function createHarness({
   rib = new Rib(attrs, dataplane);
   dataplane.register({ kind: "stub", name: "kernel", priority: ProviderPriority.KERNEL, threaded: false, options: {} });
   const journal = new Journal(rib);
-  rib.observers.add(journal);
+  rib.observe(journal);
   const links = createLinks();
   const groups = new NexthopGroups(rib, dataplane, links);
   rib.groups = groups;

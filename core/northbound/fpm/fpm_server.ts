@@ -66,13 +66,13 @@ export class FpmServer {
     }
     const { address, port: bound } = this.#server.address() as AddressInfo;
     this.address = { host: address, port: bound };
-    if (this.#options.offloadReplies) this.#options.rib.observers.add(this.#observer);
+    if (this.#options.offloadReplies) this.#options.rib.observe(this.#observer);
     this.#options.log.info("Taking routes over FPM", { listen: formatAddress(this.address) });
   }
 
   /** Ends all connections; what they have told stays. */
   async close(): Promise<void> {
-    this.#options.rib.observers.delete(this.#observer);
+    this.#options.rib.unobserve(this.#observer);
     this.#server.close();
     await Promise.all(Array.from(this.#peers.values(), (peer) => peer.close()));
   }

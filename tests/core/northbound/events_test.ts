@@ -124,14 +124,14 @@ describe("GET /v1/events", () => {
   });
 
   it("watches results only while somebody listens to them", async () => {
-    const before = harness.rib.observers.size;
+    const before = harness.rib.observers.length;
     const response = await harness.app.request("/v1/events?types=result,kernel");
     const reader = response.body!.getReader();
     await reader.read();
-    assert.equal(harness.rib.observers.size, before + 1);
+    assert.equal(harness.rib.observers.length, before + 1);
     await reader.cancel();
     await until("the listener is gone", () => harness.events.subscribers === 0);
-    assert.equal(harness.rib.observers.size, before);
+    assert.equal(harness.rib.observers.length, before);
   });
 
   it("ends when the daemon shuts down", async () => {

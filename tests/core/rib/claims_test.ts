@@ -23,7 +23,8 @@ beforeEach(() => {
   store = new RouteStore(4);
   [a, b, c] = ["a", "b", "c"].map((name) => owners.intern(name)!) as [Owner, Owner, Owner];
   const { prefix, prefixLength } = numberedUpdate(1);
-  route = store.insert(prefix, prefixLength, 0);
+  store.find(prefix, prefixLength, 0);
+  route = store.insertMissing();
 });
 
 /** Attributes with this distance; the caller has no reference of its own to them. */

@@ -15,7 +15,7 @@ let journal: Journal;
 beforeEach(async () => {
   harness = await createHarness();
   journal = new Journal(harness.rib, SMALL);
-  harness.rib.observers.add(journal);
+  harness.rib.observe(journal);
 });
 afterEach(() => harness.close());
 

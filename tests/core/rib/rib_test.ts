@@ -304,7 +304,7 @@ describe("rib", () => {
   it("measures where the time of each update went", async () => {
     const times: number[][] = [];
     const harness = ribHarness({ kernel: new ScriptedProvider(programs) });
-    harness.rib.observers.add({
+    harness.rib.observe({
       onOutcome: (slot, _outcome, contexts) =>
         times.push([F64.ADMITTED_AT, F64.TAKEN_AT, F64.DONE_AT].map((field) => contexts.getF64(slot, field))),
     });

@@ -30,6 +30,11 @@ function describeRoute(store: RouteStore, route: number) {
   };
 }
 
+function insert(store: RouteStore, { address, length, keyClass }: Key): number {
+  store.find(address, length, keyClass);
+  return store.insertMissing();
+}
+
 for (const bytes of [4, 16] as const) {
   const randomKey = (prng: Prng): Key => {
     const address = new Uint8Array(16);
@@ -53,7 +58,7 @@ for (const bytes of [4, 16] as const) {
         const route = store.find(key.address, key.length, key.keyClass);
         assert.equal(route, model.get(name) ?? NO_ROUTE);
         if (route === NO_ROUTE) {
-          model.set(name, store.insert(key.address, key.length, key.keyClass));
+          model.set(name, store.insertMissing());
           keys.set(name, key);
         } else if (prng.chance(0.3)) {
           store.remove(route);
@@ -87,7 +92,7 @@ for (const bytes of [4, 16] as const) {
         while (routes.size < 5000) {
           const key = randomKey(prng);
           if (store.find(key.address, key.length, key.keyClass) === NO_ROUTE) {
-            routes.add(store.insert(key.address, key.length, key.keyClass));
+            routes.add(store.insertMissing());
           }
         }
       };
@@ -104,7 +109,7 @@ for (const bytes of [4, 16] as const) {
       const routes = [1, 2, 3].map((last) => {
         const address = new Uint8Array(16);
         address[bytes - 1] = last;
-        return store.insert(address, bytes * 8, 1);
+        return insert(store, { address, length: bytes * 8, keyClass: 1 });
       });
       const neighbours = () => [describeRoute(store, routes[0]!), describeRoute(store, routes[2]!)];
       const before = neighbours();
@@ -141,17 +146,18 @@ for (const bytes of [4, 16] as const) {
     it("starts a route afresh in the place of one that was removed", () => {
       const store = new RouteStore(bytes);
       const address = new Uint8Array(16).fill(9, 0, bytes);
-      const route = store.insert(address, bytes * 8, 5);
+      const key = { address, length: bytes * 8, keyClass: 5 };
+      const route = insert(store, key);
       store.setDesired(route, 1);
       store.setProgrammed(route, 2);
       store.setOwner(route, 3);
       store.setOutcome(route, RouteState.FAILED, 4, 5);
       store.setInFlight(route, true);
-      assert.throws(() => store.insert(address, bytes * 8, 5), /inserted once/);
+      assert.throws(() => insert(store, key), /inserted once/);
       store.remove(route);
       assert.equal(store.isUsed(route), false);
       assert.throws(() => store.remove(route), /in the index/);
-      assert.equal(store.insert(address, bytes * 8, 5), route);
+      assert.equal(insert(store, key), route);
       const { name: _, ...found } = describeRoute(store, route);
       const fresh = { desired: 0, programmed: 0, owner: 0, failure: 0, since: 0, inFlight: false };
       assert.deepEqual(found, { ...fresh, state: RouteState.QUEUED });
