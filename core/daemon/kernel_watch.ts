@@ -53,6 +53,8 @@ const CAUSE_TEXTS: Readonly<Record<Cause, string>> = {
   none: "",
   link: "a link has changed",
   address: "an address or a route to its gateway may have come",
+  source: "the address to send from may have come",
+  ipv6: "IPv6 may be switched on by now",
   room: "there may be room by now",
   foreign: "the route that was in the way may be gone",
   nexthop: "the nexthop may be there by now",
@@ -255,7 +257,7 @@ export class KernelWatch {
       case "overrun":
         this.overruns += 1;
         log.warn("Notifications of the kernel were lost; its tables are read anew");
-        this.#options.retrier.wake(Cause.FOREIGN, Cause.ADDRESS, Cause.NEXTHOP);
+        this.#options.retrier.wake(Cause.FOREIGN, Cause.ADDRESS, Cause.SOURCE, Cause.IPV6, Cause.NEXTHOP);
         return this.#readSoon();
       case "nexthops":
         if (this.#isAdopting) this.#nexthops.adopt(message.objects);
@@ -333,9 +335,10 @@ export class KernelWatch {
         this.#onLink(change);
         break;
       case "address":
-        // A link-local one comes with its link, and no route needs it.
         if (change.action === "delete") this.#afterSilence(`address ${change.address}`);
-        else if (!change.address.startsWith("fe80:")) retrier.wake(Cause.ADDRESS);
+        else retrier.wake(Cause.SOURCE, Cause.IPV6);
+        // A link-local one comes with its link, and leads to no gateway that was not reached before.
+        if (change.action === "new" && !change.address.startsWith("fe80:")) retrier.wake(Cause.ADDRESS);
         groups.onLink(change.ifindex);
         this.#readSoon();
         break;
@@ -361,7 +364,8 @@ export class KernelWatch {
       this.#leaveName(before ?? link);
     }
     if (action === "new" && before !== undefined && isSameState(before, link)) return;
-    this.#afterLink(link, action === "new" && link.up && !(before?.up && before.carrier === link.carrier));
+    // Also one that was up before may take now what it did not: no IPv6 goes over an MTU below 1280.
+    this.#afterLink(link, action === "new" && link.up);
   }
 
   /** The interface is gone; one of its name may come. */
@@ -407,7 +411,7 @@ export class KernelWatch {
     const { groups, retrier } = this.#options;
     this.#afterSilence(`link ${name}`);
     groups.onLink(ifindex);
-    if (isBack) retrier.wake(Cause.LINK, Cause.ADDRESS);
+    if (isBack) retrier.wake(Cause.LINK, Cause.ADDRESS, Cause.IPV6);
     this.#readSoon();
   }
 

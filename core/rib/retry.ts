@@ -18,8 +18,12 @@ export const Cause = {
   NONE: "none",
   /** Its interface, to exist and be up. */
   LINK: "link",
-  /** A route to its gateway, or an address to send from. */
+  /** A route to its gateway. */
   ADDRESS: "address",
+  /** The address to send from, to be this machine's. */
+  SOURCE: "source",
+  /** IPv6 on its interface, to be switched on. */
+  IPV6: "ipv6",
   /** Room in the kernel's or the hardware's table. */
   ROOM: "room",
   /** Somebody else's route of the same key, to go away. */
@@ -56,7 +60,9 @@ const CAUSE_OF_ERROR = new Map<number, Cause>([
 const CAUSE_OF_TEXT: readonly (readonly [RegExp, Cause])[] = [
   [/nexthop id does not exist/i, Cause.NEXTHOP],
   [/device for nexthop is not up|nexthop device is not up|invalid device index/i, Cause.LINK],
-  [/invalid prefsrc address|invalid source address|nexthop has invalid gateway/i, Cause.ADDRESS],
+  [/nexthop has invalid gateway/i, Cause.ADDRESS],
+  [/invalid prefsrc address|invalid source address/i, Cause.SOURCE],
+  [/ipv6 is disabled on nexthop device/i, Cause.IPV6],
 ];
 
 /** What a route that failed for this reason waits for. */
