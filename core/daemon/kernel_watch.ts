@@ -132,6 +132,8 @@ export class KernelWatch {
       onDeath: (error) => this.#onDeath(error),
     });
     options.drift.onDrift = (event) => this.#onDrift(event);
+    options.groups.onDrift = (found) => options.drift.foundNexthop(found);
+    options.groups.routes.onLose = (family, route, by) => options.drift.lost(family, route, by);
     options.retrier.onRetry = (family, route, cause) =>
       options.journal.note(JournalKind.RETRIED, family, route, { text: CAUSE_TEXTS[cause] });
     options.rib.observers.add({
@@ -296,7 +298,7 @@ export class KernelWatch {
 
   async #endAudit(complete: ReadingIsComplete): Promise<void> {
     const { rib, drift, log } = this.#options;
-    const nexthops = complete.nexthops ? this.#nexthops.end(this.#objects).length : 0;
+    const nexthops = complete.nexthops ? this.#nexthops.end(this.#objects) : 0;
     this.#objects = [];
     const report = { ...(await this.#audit!.finish(complete)), nexthops };
     this.#audit = null;

@@ -37,6 +37,30 @@ export interface DriftEvent {
   times: number;
 }
 
+/** Of what is found without a word about it. */
+export const NOBODY_HEARD: ChangeAuthor = { by: "", portId: -1 };
+
+/** A nexthop object differs. */
+export interface NexthopDrift {
+  kind: DriftKind;
+  /** Number of the object in the kernel. */
+  id: number;
+  /** Groups by the clients' numbers: those that it stands for, or is a member of. */
+  groups: readonly number[];
+  /** Those of them that were whole before. */
+  harmed: readonly number[];
+  /** Who did it; nobody, with an empty `by`, where nobody was heard. */
+  author: ChangeAuthor;
+}
+
+export interface NexthopDriftEvent extends Pick<NexthopDrift, "kind" | "id" | "groups"> {
+  by: string;
+  /** When the groups are repaired, from now; 0 at once. */
+  delayMs: number;
+  /** How often one of them has been found different lately, this time included. */
+  times: number;
+}
+
 interface Fight {
   times: number;
   startedAt: number;
@@ -70,9 +94,12 @@ const NAMED_MAX = 3;
 
 export class Drift {
   readonly counts: Record<DriftKind, number> = { missing: 0, changed: 0, unexpected: 0 };
+  readonly nexthopCounts: Record<DriftKind, number> = { missing: 0, changed: 0, unexpected: 0 };
   /** Called for each. */
   onDrift: (event: DriftEvent) => void = () => {};
+  onNexthopDrift: (event: NexthopDriftEvent) => void = () => {};
   readonly #now: () => number;
+  /** By route key, and by the number of a nexthop group below 0. */
   readonly #fights = new Map<number, Fight>();
   #expiredAt = Number.NEGATIVE_INFINITY;
   /** What was heard before the reading that is under way, and since its beginning, which it may not show yet. */
@@ -131,17 +158,45 @@ export class Drift {
     return delayMs;
   }
 
+  /** A route has gone with its nexthop object, and comes back with that. */
+  lost(family: Family, route: number, by: string): void {
+    this.counts.missing += 1;
+    this.onDrift({ kind: DriftKind.MISSING, family, route, by, protocol: 0, delayMs: 0, times: 1 });
+  }
+
+  /** A nexthop object differs. Returns after how many milliseconds the groups that it harms are to be repaired. */
+  foundNexthop({ kind, id, groups, harmed, author }: NexthopDrift): number {
+    const by = author.by || this.#silentText();
+    let delayMs = 0;
+    let times = 1;
+    if (author.portId !== 0 && (author.by !== "" || by === "")) {
+      for (const group of harmed) {
+        const fight = this.#fight(-group);
+        delayMs = Math.max(delayMs, fight.delayMs);
+        times = Math.max(times, fight.times);
+      }
+    }
+    this.nexthopCounts[kind] += 1;
+    this.onNexthopDrift({ kind, id, groups, by, delayMs, times });
+    return delayMs;
+  }
+
   #authorOf(key: number): Author | null {
     const heard = this.#since.authors.get(key) ?? this.#before.authors.get(key);
     if (heard !== undefined) return heard;
-    const silent = [...this.#before.silent.union(this.#since.silent)];
-    if (silent.length === 0) return null;
-    const named = silent.slice(0, NAMED_MAX).join(", ");
-    const by = `the kernel with ${named}${silent.length > NAMED_MAX ? " or another" : ""}`;
-    return { by, protocol: 0, isKernel: true };
+    const by = this.#silentText();
+    return by === "" ? null : { by, protocol: 0, isKernel: true };
   }
 
-  /** Somebody has changed the route, perhaps again: how often by now, and how long it is left alone. */
+  /** With what the kernel may have done it without a word; empty if with nothing. */
+  #silentText(): string {
+    const silent = [...this.#before.silent.union(this.#since.silent)];
+    if (silent.length === 0) return "";
+    const named = silent.slice(0, NAMED_MAX).join(", ");
+    return `the kernel with ${named}${silent.length > NAMED_MAX ? " or another" : ""}`;
+  }
+
+  /** Somebody has changed the route or the group, perhaps again: how often by now, and how long it is left alone. */
   #fight(key: number): { times: number; delayMs: number } {
     const time = this.#now();
     let fight = this.#fights.get(key);
