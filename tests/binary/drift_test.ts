@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
-import type { RouteHistoryJson, RouteJson, RouteListJson } from "../../core/northbound/api_types.ts";
+import type { AuditStatusJson, RouteHistoryJson, RouteJson, RouteListJson } from "../../core/northbound/api_types.ts";
 import { readLines } from "../../core/northbound/cli/client.ts";
 import { DaemonProcess } from "../../scripts/daemon_process.ts";
 import { daemonSkipReason } from "../support/binary.ts";
@@ -424,5 +424,7 @@ describe("a daemon whose routes others take away", () => {
       60_000,
     );
     assert.ok(daemon.running);
+    const { overruns } = await daemon.client.getJson<AuditStatusJson>("/v1/audit");
+    assert.ok(overruns > 0, "there were more than its sockets hold");
   });
 });

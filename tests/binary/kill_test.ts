@@ -21,10 +21,13 @@ const UPDATES = 200_000;
 const PREFIXES = 120_000;
 const STALE = 20_000;
 const KILLS = 3;
-const config = (staleTime: string): string => `[kernel]\naudit-interval = "0s"\nstale-time = "${staleTime}"\n`;
+/** What its owner's sync does not claim is swept at its end, for the table is nobody else's. */
+const CONFIG = '[kernel]\naudit-interval = "0s"\nstale-time = "1h"\n[[owner]]\nname = "bgp"\ntables = [254]\n';
 
 function prefixOf(index: number): string {
-  if (index % 4 === 0) return `2001:db8:${(index >> 16).toString(16)}:${(index & 0xffff).toString(16)}::/64`;
+  // In the form in which the kernel's tools show it: without a group that is 0.
+  if (index % 4 === 0)
+    return `2001:db8:${(0x1000 + (index >> 16)).toString(16)}:${((index & 0xffff) | 1).toString(16)}::/64`;
   return `172.${16 + (index >> 16)}.${(index >> 8) & 255}.${index & 255}/32`;
 }
 
@@ -50,8 +53,8 @@ describe(`a daemon that is killed again and again (SEED=${SEED})`, () => {
     ns.delete();
   });
 
-  const start = async (staleTime: string): Promise<void> => {
-    daemon = await DaemonProcess.start({ netns: ns.name, config: config(staleTime) });
+  const start = async (): Promise<void> => {
+    daemon = await DaemonProcess.start({ netns: ns.name, config: CONFIG });
     const members: Record<number, string[]> = { 7: ["10.0.0.2", "10.0.1.2"], 8: ["2001:db8::2", "2001:db8:1::2"] };
     for (const [id, [first, second]] of Object.entries(members)) {
       const body = {
@@ -84,7 +87,7 @@ describe(`a daemon that is killed again and again (SEED=${SEED})`, () => {
   it("comes to what was last asked for", { skip, timeout: 280_000 }, async () => {
     const prng = new Prng(SEED);
     for (let kill = 0; kill < KILLS; kill++) {
-      await start("1h");
+      await start();
       const updates = Array.from({ length: UPDATES }, () => {
         const index = prng.below(PREFIXES);
         return prng.chance(0.1) ? `route del ${prefixOf(index)}` : lineOf(index, prng.below(10));
@@ -104,7 +107,7 @@ describe(`a daemon that is killed again and again (SEED=${SEED})`, () => {
       await running.stop();
     }
     const before = held();
-    await start("2s");
+    await start();
     const counter = new ChangeCounter(ns);
     const wanted = Array.from({ length: PREFIXES - STALE }, (_, index) => lineOf(index, index));
     let summary: SyncSummaryJson | undefined;
