@@ -429,7 +429,7 @@ export class KernelWatch {
     const keyClass = rib.classes.find(family, table, metric, source, sourceLength);
     const route = keyClass === undefined ? NO_ROUTE : rib.store(family).find(prefix, prefixLength, keyClass.id);
     if (route !== NO_ROUTE) {
-      if (!change.isOurs && change.action === "delete") retrier.wake(Cause.FOREIGN);
+      if (!change.isOurs && change.action === "delete") retrier.makeWay(family, route);
       const isReplaced = change.action === "new" && change.protocol !== this.#options.protocol;
       drift.hear(family, route, change, isReplaced ? change.protocol : 0);
     }

@@ -4,6 +4,7 @@
  */
 import { clearTimeout, setTimeout } from "node:timers";
 import { ERRNO } from "../../ffi/libc/errno.ts";
+import { now } from "../clock.ts";
 import { NO_ATTRS } from "../context/attrs.ts";
 import { DplaneError, U8, U32 } from "../context/layout.ts";
 import { type Family, RouteType } from "../model/route.ts";
@@ -75,6 +76,8 @@ export function causeOf(error: number, text: string): Cause {
 const GATHER_MS = 20;
 /** How often everything that waits is tried although nothing was seen to come. */
 export const SLOW_RETRY_MS = 30_000;
+/** But not before this many times as long is over as the last time took: a table full of others' routes is refused for long. */
+const REST_FACTOR = 20;
 
 export class Retrier {
   readonly #rib: Rib;
@@ -82,6 +85,7 @@ export class Retrier {
   #timer: ReturnType<typeof setTimeout> | null = null;
   #slowTimer: ReturnType<typeof setTimeout> | null = null;
   #isWalking = false;
+  #restUntil = 0;
   /** By failure number: what it waits for. */
   readonly #causes = new Map<number, Cause>();
   /** Called for each route that is tried again. */
@@ -106,8 +110,7 @@ export class Retrier {
   /** Starts the slow timer. */
   start(): void {
     this.#slowTimer = setTimeout(() => {
-      for (const cause of Object.values(Cause)) if (cause !== Cause.NONE) this.#due.add(cause);
-      this.#schedule();
+      if (now() >= this.#restUntil) this.wake(...Object.values(Cause).filter((cause) => cause !== Cause.NONE));
       this.start();
     }, SLOW_RETRY_MS);
     this.#slowTimer.unref();
@@ -123,6 +126,16 @@ export class Retrier {
     if (this.#rib.failedCount === 0 && this.#rib.claims.contested === 0) return;
     for (const cause of causes) this.#due.add(cause);
     this.#schedule();
+  }
+
+  /** Somebody else's route has gone that had the key of this one. */
+  makeWay(family: Family, route: number): void {
+    const rib = this.#rib;
+    const store = rib.store(family);
+    // What becomes of it may be a refusal from before.
+    if (store.isInFlight(route)) return this.wake(Cause.FOREIGN);
+    if (this.causeOfRoute(store, route) === Cause.FOREIGN) this.#retry(family, route, Cause.FOREIGN);
+    else if (rib.claims.contested > 0) this.#onTaken(family, route);
   }
 
   /** What a route waits for; NONE if it has not failed. */
@@ -167,6 +180,7 @@ export class Retrier {
 
   async #walk(): Promise<void> {
     const causes = new Set(this.#due);
+    const startedAt = now();
     this.#due.clear();
     this.#isWalking = true;
     const rib = this.#rib;
@@ -182,6 +196,9 @@ export class Retrier {
     }
     this.#isWalking = false;
     if (this.#due.size > 0) this.#schedule();
+    await rib.reconciler.idle();
+    const end = now();
+    this.#restUntil = Math.max(this.#restUntil, end + (end - startedAt) * REST_FACTOR);
   }
 
   #retry(family: Family, route: number, cause: Cause): void {
