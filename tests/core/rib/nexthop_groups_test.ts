@@ -257,7 +257,10 @@ describe("nexthop groups", () => {
     await bench.settled();
     assert.equal(bench.held(7), "2.9*1 3.9*1");
     assert.deepEqual(bench.told.splice(0), ["0 of [7] missing by ip[5], 1: 0"]);
-    bench.groups.onDrift = (found) => (bench.told.push(`${found.kind} ${found.harmed}`), 0);
+    bench.groups.onDrift = ({ kind, harmed }) => {
+      bench.told.push(`${kind} ${harmed}`);
+      return 0;
+    };
     const ids = [...bench.kernel.objects.keys()];
     for (const id of ids) bench.kernel.drop(id);
     for (const id of ids) bench.readings.onChange({ ...by, action: "delete", id });
