@@ -348,7 +348,10 @@ export class KernelWatch {
         this.#onRoute(change);
         break;
       case "nexthop":
-        this.#nexthops.onChange(change);
+        if (this.#nexthops.onChange(change) && change.action === "delete") {
+          // Routes by objects of the daemon's own are found missing by a reading only.
+          this.#options.drift.hearSilent(`nexthop object ${change.id} (${change.by})`);
+        }
         if (change.action === "new") retrier.wake(Cause.NEXTHOP);
         this.#readSoon();
     }

@@ -76,12 +76,12 @@ export class NexthopReadings {
     return differing;
   }
 
-  /** Somebody else has changed or deleted an object, perhaps one of ours. */
-  onChange(change: NexthopChange): void {
+  /** Somebody else has changed or deleted an object. True if it is one of ours. */
+  onChange(change: NexthopChange): boolean {
     const { action, id, by } = change;
     const single = this.#objects.single(id);
     const group = this.#objects.group(id);
-    if (single === undefined && group === undefined) return;
+    if (single === undefined && group === undefined) return false;
     this.#groups.note(action === "delete" ? DriftKind.MISSING : DriftKind.CHANGED, id, change);
     if (action === "delete") {
       if (single !== undefined) this.#objects.loseSingle(single, by);
@@ -91,6 +91,7 @@ export class NexthopReadings {
       if (group !== undefined) this.#groups.doubt(group);
     }
     this.#groups.markAll();
+    return true;
   }
 
   #addSingle(id: number, object: NexthopObject | null): void {

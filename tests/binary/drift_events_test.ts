@@ -102,6 +102,22 @@ describe("a daemon that tells of drift", () => {
     assert.equal(await metric('dplaned_nexthop_drift_total{kind="unexpected"} 0'), true);
   });
 
+  it("names who deletes an object of the daemon's own, and the routes that went with it", { skip }, async () => {
+    const lines = (from: number): string[] =>
+      Array.from({ length: 100 }, (_, index) => `route add 192.0.2.${from + index}/32 via 10.0.1.9 dev v2`);
+    await sendUpdates(daemon, lines(0));
+    const single = () => ns.ipJson("nexthop").find(({ gateway }) => gateway === "10.0.1.9");
+    await until("the object is there", () => single() !== undefined);
+    await sendUpdates(daemon, lines(100));
+    assert.match(ns.ip("route", "show", "192.0.2.199"), /nhid/);
+    ns.ip("nexthop", "del", "id", String(single()!.id));
+    await told(
+      /^object \d+ of {2}missing by (ip\[|netlink port )/,
+      /^192\.0\.2\.199\/32 missing by the kernel with nexthop object \d+ \((ip\[|netlink port )\d+/,
+    );
+    await agreed();
+  });
+
   it("names the link that a group has lost a member with, and the one that took its routes", { skip }, async () => {
     ns.ip("link", "set", "v0", "down");
     await told(
