@@ -26,7 +26,7 @@ import { createLog, type Log, type RootLog } from "../log.ts";
 import { createFpmClientCounterStorage } from "../model/fpm_client_counters.ts";
 import { LinkTable } from "../model/link_table.ts";
 import { createApi } from "../northbound/api.ts";
-import { describeDrift } from "../northbound/audit_api.ts";
+import { describeDrift, describeNexthopDrift } from "../northbound/audit_api.ts";
 import type { RunCommand } from "../northbound/cli/grammar.ts";
 import { EventBus } from "../northbound/events.ts";
 import { FpmServer } from "../northbound/fpm/fpm_server.ts";
@@ -184,6 +184,7 @@ class Daemon {
       onHealthChange,
       log: rootLog.category("monitor"),
     });
+    this.#drift.onNexthopDrift = (event) => this.#events.publish("nexthop_drift", () => describeNexthopDrift(event));
     this.#events.onInterest((name, wanted) => {
       if (name === "kernel") this.#watch.wantChanges(wanted);
     });

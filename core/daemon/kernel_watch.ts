@@ -53,6 +53,8 @@ const CAUSE_TEXTS: Readonly<Record<Cause, string>> = {
   none: "",
   link: "a link has changed",
   address: "an address or a route to its gateway may have come",
+  source: "the address to send from may have come",
+  ipv6: "IPv6 may be switched on by now",
   room: "there may be room by now",
   foreign: "the route that was in the way may be gone",
   nexthop: "the nexthop may be there by now",
@@ -130,6 +132,8 @@ export class KernelWatch {
       onDeath: (error) => this.#onDeath(error),
     });
     options.drift.onDrift = (event) => this.#onDrift(event);
+    options.groups.onDrift = (found) => options.drift.foundNexthop(found);
+    options.groups.routes.onLose = (family, route, by) => options.drift.lost(family, route, by);
     options.retrier.onRetry = (family, route, cause) =>
       options.journal.note(JournalKind.RETRIED, family, route, { text: CAUSE_TEXTS[cause] });
     options.rib.observe({
@@ -255,7 +259,7 @@ export class KernelWatch {
       case "overrun":
         this.overruns += 1;
         log.warn("Notifications of the kernel were lost; its tables are read anew");
-        this.#options.retrier.wake(Cause.FOREIGN, Cause.ADDRESS, Cause.NEXTHOP);
+        this.#options.retrier.wake(Cause.FOREIGN, Cause.ADDRESS, Cause.SOURCE, Cause.IPV6, Cause.NEXTHOP);
         return this.#readSoon();
       case "nexthops":
         if (this.#isAdopting) this.#nexthops.adopt(message.objects);
@@ -294,7 +298,7 @@ export class KernelWatch {
 
   async #endAudit(complete: ReadingIsComplete): Promise<void> {
     const { rib, drift, log } = this.#options;
-    const nexthops = complete.nexthops ? this.#nexthops.end(this.#objects).length : 0;
+    const nexthops = complete.nexthops ? this.#nexthops.end(this.#objects) : 0;
     this.#objects = [];
     const report = { ...(await this.#audit!.finish(complete)), nexthops };
     this.#audit = null;
@@ -333,9 +337,10 @@ export class KernelWatch {
         this.#onLink(change);
         break;
       case "address":
-        // A link-local one comes with its link, and no route needs it.
         if (change.action === "delete") this.#afterSilence(`address ${change.address}`);
-        else if (!change.address.startsWith("fe80:")) retrier.wake(Cause.ADDRESS);
+        else retrier.wake(Cause.SOURCE, Cause.IPV6);
+        // A link-local one comes with its link, and leads to no gateway that was not reached before.
+        if (change.action === "new" && !change.address.startsWith("fe80:")) retrier.wake(Cause.ADDRESS);
         groups.onLink(change.ifindex);
         this.#readSoon();
         break;
@@ -343,7 +348,10 @@ export class KernelWatch {
         this.#onRoute(change);
         break;
       case "nexthop":
-        this.#nexthops.onChange(change);
+        if (this.#nexthops.onChange(change) && change.action === "delete") {
+          // Routes by objects of the daemon's own are found missing by a reading only.
+          this.#options.drift.hearSilent(`nexthop object ${change.id} (${change.by})`);
+        }
         if (change.action === "new") retrier.wake(Cause.NEXTHOP);
         this.#readSoon();
     }
@@ -361,7 +369,8 @@ export class KernelWatch {
       this.#leaveName(before ?? link);
     }
     if (action === "new" && before !== undefined && isSameState(before, link)) return;
-    this.#afterLink(link, action === "new" && link.up && !(before?.up && before.carrier === link.carrier));
+    // Also one that was up before may take now what it did not: no IPv6 goes over an MTU below 1280.
+    this.#afterLink(link, action === "new" && link.up);
   }
 
   /** The interface is gone; one of its name may come. */
@@ -407,7 +416,7 @@ export class KernelWatch {
     const { groups, retrier } = this.#options;
     this.#afterSilence(`link ${name}`);
     groups.onLink(ifindex);
-    if (isBack) retrier.wake(Cause.LINK, Cause.ADDRESS);
+    if (isBack) retrier.wake(Cause.LINK, Cause.ADDRESS, Cause.IPV6);
     this.#readSoon();
   }
 
@@ -423,7 +432,7 @@ export class KernelWatch {
     const keyClass = rib.classes.find(family, table, metric, source, sourceLength);
     const route = keyClass === undefined ? NO_ROUTE : rib.store(family).find(prefix, prefixLength, keyClass.id);
     if (route !== NO_ROUTE) {
-      if (!change.isOurs && change.action === "delete") retrier.wake(Cause.FOREIGN);
+      if (!change.isOurs && change.action === "delete") retrier.makeWay(family, route);
       const isReplaced = change.action === "new" && change.protocol !== this.#options.protocol;
       drift.hear(family, route, change, isReplaced ? change.protocol : 0);
     }

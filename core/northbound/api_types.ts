@@ -485,6 +485,8 @@ export interface AuditStatusJson {
   last: (AuditJson & { time: number }) | null;
   /** Differences found since the start. */
   drift: { missing: number; changed: number; unexpected: number };
+  /** The same of nexthop objects. */
+  nexthopDrift: { missing: number; changed: number; unexpected: number };
   /** Routes that are to be written by dplaned itself, now and later. */
   repairs: { queued: number; delayed: number };
   /** Routes that the kernel has refused. */
@@ -514,6 +516,21 @@ export interface DriftEventJson {
   times: number;
 }
 
+/** Data of the SSE event `nexthop_drift`: the same of a nexthop object. */
+export interface NexthopDriftEventJson {
+  time: number;
+  kind: "missing" | "changed" | "unexpected";
+  /** Its number in the kernel. */
+  id: number;
+  /** Groups that it stands for, or is a member of. */
+  nexthopGroups: number[];
+  by?: string;
+  /** When these are repaired; 0 for at once. */
+  repairInMs: number;
+  /** How often one of them has been found different lately. */
+  times: number;
+}
+
 /** Data of the SSE event `lost`: the listener did not keep up, and events were left out for it. */
 export interface LostEventJson {
   time: number;
@@ -525,6 +542,7 @@ export interface EventsJson {
   result: ResultEventJson;
   kernel: KernelEventJson;
   drift: DriftEventJson;
+  nexthop_drift: NexthopDriftEventJson;
   health: HealthEventJson;
   lost: LostEventJson;
 }

@@ -1,9 +1,9 @@
 /** `/v1/audit`: whether the kernel holds what was confirmed, checked on demand; and drift as events. Main thread. */
 import { formatPrefix } from "../model/prefix.ts";
-import type { Drift, DriftEvent } from "../rib/drift.ts";
+import type { Drift, DriftEvent, NexthopDriftEvent } from "../rib/drift.ts";
 import type { Retrier } from "../rib/retry.ts";
 import type { Rib } from "../rib/rib.ts";
-import type { AuditJson, AuditStatusJson, DriftEventJson } from "./api_types.ts";
+import type { AuditJson, AuditStatusJson, DriftEventJson, NexthopDriftEventJson } from "./api_types.ts";
 
 /** Who has the kernel read (core/daemon/kernel_watch.ts). */
 export interface Auditor {
@@ -28,6 +28,7 @@ export function describeAudits({ rib, auditor, drift, retrier }: AuditParts): Au
     audits: auditor.audits,
     last: auditor.lastAudit,
     drift: { ...drift.counts },
+    nexthopDrift: { ...drift.nexthopCounts },
     repairs: { queued: rib.reconciler.queued, delayed: rib.reconciler.delayed },
     failed: rib.failedCount,
     contested: rib.claims.contested,
@@ -50,6 +51,20 @@ export function describeDrift({ kind, family, route, by, delayMs, times }: Drift
     table,
     metric,
     owner: rib.owners.nameOf(store.owner(route)),
+    ...(by === "" ? {} : { by }),
+    repairInMs: delayMs,
+    times,
+  };
+}
+
+/** The same of a nexthop object, as the event `nexthop_drift`. */
+export function describeNexthopDrift(event: NexthopDriftEvent): NexthopDriftEventJson {
+  const { kind, id, groups, by, delayMs, times } = event;
+  return {
+    time: Date.now(),
+    kind,
+    id,
+    nexthopGroups: [...groups],
     ...(by === "" ? {} : { by }),
     repairInMs: delayMs,
     times,

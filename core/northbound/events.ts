@@ -7,16 +7,26 @@
 import { clearTimeout, setTimeout } from "node:timers";
 import type { EventsJson } from "./api_types.ts";
 
-export const EVENT_NAMES = ["result", "kernel", "drift", "health"] as const satisfies readonly (keyof EventsJson)[];
+export const EVENT_NAMES = [
+  "result",
+  "kernel",
+  "drift",
+  "nexthop_drift",
+  "health",
+] as const satisfies readonly (keyof EventsJson)[];
 export type EventName = (typeof EVENT_NAMES)[number];
+
+function noEvents(): Record<EventName, number> {
+  return { result: 0, kernel: 0, drift: 0, nexthop_drift: 0, health: 0 };
+}
 
 /** Text that may wait for one listener. */
 const WAITING_MAX = 256 * 1024;
 
 export class EventBus {
   readonly #subscriptions = new Set<Subscription>();
-  readonly #wanted: Record<EventName, number> = { result: 0, kernel: 0, drift: 0, health: 0 };
-  readonly #published: Record<EventName, number> = { result: 0, kernel: 0, drift: 0, health: 0 };
+  readonly #wanted: Record<EventName, number> = noEvents();
+  readonly #published: Record<EventName, number> = noEvents();
   #dropped = 0;
   #closed = false;
   readonly #onInterest: ((name: EventName, wanted: boolean) => void)[] = [];

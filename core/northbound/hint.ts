@@ -62,9 +62,7 @@ function hintByErrno(errno: string, update: RouteUpdate, deviceName: DeviceName)
     case "ENETDOWN":
       return linkDown(update, deviceName);
     case "ENODEV":
-      return update.nexthops.length === 0
-        ? ""
-        : `${describeDevices(update, deviceName)} is gone; ip link shows what there is`;
+      return missingDevice(update, deviceName);
     case "EEXIST":
       return "another program's route has this prefix, table and metric: choose another metric, or remove that route";
     case "ENOENT":
@@ -137,6 +135,17 @@ function linkDown(update: RouteUpdate, deviceName: DeviceName): string {
   const name = deviceName(first);
   if (indexes.size > 1 || name === "") return `${describeDevices(update, deviceName)}: a link is down; see ip link`;
   return `link ${name} is down; ip link set ${name} up`;
+}
+
+/** An interface that is there has no IP of that family, and mostly that is because its MTU is below what that needs. */
+function missingDevice(update: RouteUpdate, deviceName: DeviceName): string {
+  if (update.nexthops.length === 0) return "";
+  const devices = describeDevices(update, deviceName);
+  const isThere = update.nexthops.some(({ ifindex }) => ifindex !== 0 && deviceName(ifindex) !== "");
+  const isGone = update.nexthops.some(({ ifindex }) => ifindex !== 0 && deviceName(ifindex) === "");
+  if (isGone || !isThere) return `${devices} is gone; ip link shows what there is`;
+  if (update.family === Family.IPV4) return `${devices} takes no IPv4 routes; its MTU has to be 68 or more`;
+  return `${devices} takes no IPv6 routes; its MTU has to be 1280 or more`;
 }
 
 function hintForMissing(update: RouteUpdate): string {

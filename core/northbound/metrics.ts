@@ -205,6 +205,12 @@ function kernelSources({ rib, auditor, drift, retrier }: MetricsParts): Source[]
       type: "counter",
       read: () => Object.entries(drift.counts).map(([kind, value]) => ({ labels: { kind }, value })),
     },
+    {
+      name: "dplaned_nexthop_drift_total",
+      help: "Nexthop objects that the kernel was found to hold otherwise than confirmed, by how they differed.",
+      type: "counter",
+      read: () => Object.entries(drift.nexthopCounts).map(([kind, value]) => ({ labels: { kind }, value })),
+    },
     counter("dplaned_audits_total", "Comparisons of the kernel with the RIB.", () => auditor.audits),
     gauge("dplaned_audit_last_timestamp_seconds", "When the last one ended; 0 for never.", () =>
       Math.round((auditor.lastAudit?.time ?? 0) / 1000),

@@ -1,4 +1,5 @@
 /** A nexthop group as JSON, from a client and to one. Main thread. */
+import { now } from "../clock.ts";
 import { NEXTHOPS_MAX } from "../constants.ts";
 import type { LinkTable } from "../model/link_table.ts";
 import { createNexthop, createRouteUpdate, Family, type Nexthop, UpdateOp } from "../model/route.ts";
@@ -11,6 +12,7 @@ import { nexthopToJson } from "./route_json.ts";
 import { createUpdateError, type UpdateError } from "./update_error.ts";
 import { checkFieldNames, integerError, isInteger, isObject, parseNexthop, wrongType } from "./update_json.ts";
 import { checkNexthops, type NameResolver } from "./update_rules.ts";
+import { describeRepair } from "./waiting.ts";
 
 const GROUP_FIELDS: ReadonlySet<string> = new Set(["members", "backup", "resilient"]);
 const RESILIENT_FIELDS: ReadonlySet<string> = new Set(["buckets", "idleTimer", "unbalancedTimer"]);
@@ -94,7 +96,7 @@ export function describeNexthopGroup(
   links: LinkTable,
   providerName: (id: number) => string,
 ): NexthopGroupJson {
-  const { number, wanted, accepted, object, failure } = group;
+  const { number, wanted, accepted, object, failure, restUntil } = group;
   const describe = (nexthop: Nexthop): NexthopGroupMemberJson => ({
     ...nexthopToJson(nexthop, links),
     active: isActive(group, nexthop),
@@ -103,7 +105,9 @@ export function describeNexthopGroup(
   if (wanted.backup.length > 0) json.backup = wanted.backup.map(describe);
   if (wanted.resilient !== null) json.resilient = wanted.resilient;
   if (object !== null) json.kernelId = object.id;
+  const restMs = restUntil - now();
   if (groups.isInline) json.inline = true;
+  else if (restMs > 0) json.waitingFor = describeRepair(restMs);
   else if (object !== null && accepted === wanted) json.status = "fib_programmed";
   else if (failure !== null) json.status = "fib_failed";
   else json.waitingFor = describeLinks(wanted, links);

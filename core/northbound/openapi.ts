@@ -159,7 +159,7 @@ const events: Operation = get(
   parameters.EVENT_PARAMETERS,
   {
     200: answer(
-      "Server-sent events: `result`, `kernel`, `drift`, `health`, and `lost` where the reader did not keep up.",
+      "Server-sent events: `result`, `kernel`, `drift`, `nexthop_drift`, `health`, and `lost` where the reader did not keep up.",
       "text/event-stream",
       {
         description: "The `data` of each event.",
@@ -167,6 +167,7 @@ const events: Operation = get(
           reference("ResultEvent"),
           reference("KernelEvent"),
           reference("DriftEvent"),
+          reference("NexthopDriftEvent"),
           reference("HealthEvent"),
           reference("LostEvent"),
         ],

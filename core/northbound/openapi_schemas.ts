@@ -497,6 +497,22 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
     },
     ["source", "by"],
   ),
+  NexthopDriftEvent: object(
+    {
+      time,
+      kind: words(["missing", "changed", "unexpected"], "How the kernel differed."),
+      id: count("Number of the nexthop object in the kernel."),
+      nexthopGroups: {
+        type: "array",
+        items: count("Number of a nexthop group."),
+        description: "Groups that it stands for, or is a member of.",
+      },
+      by: string("Who was heard to do it: a process, or the kernel."),
+      repairInMs: count("When its groups are repaired; 0 for at once."),
+      times: count("How often one of them has been found different lately."),
+    },
+    ["by"],
+  ),
   Audit: audit,
   AuditStatus: object({
     audits: count("Audits since the start."),
@@ -505,6 +521,11 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
       missing: count("Routes found gone."),
       changed: count("Routes found leading elsewhere."),
       unexpected: count("Routes found that nobody asked for."),
+    }),
+    nexthopDrift: object({
+      missing: count("Nexthop objects found gone."),
+      changed: count("Nexthop objects found with something else in them."),
+      unexpected: count("Nexthop objects found that nobody needs."),
     }),
     repairs: object({ queued: count("To be written now."), delayed: count("To be written later.") }),
     failed: count("Routes that the kernel has refused."),

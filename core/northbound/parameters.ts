@@ -88,7 +88,7 @@ export const LOOKUP_PARAMETERS = {
 export const EVENT_PARAMETERS = {
   types: {
     description:
-      "Events to send, with commas between them: result, kernel, drift, health. All of them if it is left out.",
+      "Events to send, with commas between them: result, kernel, drift, nexthop_drift, health. All of them if it is left out.",
     schema: { type: "string" },
   },
 } as const;

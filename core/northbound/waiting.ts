@@ -4,7 +4,7 @@ import { formatAddress } from "../model/prefix.ts";
 import { Family, type RouteUpdate } from "../model/route.ts";
 import { Cause } from "../rib/retry.ts";
 
-/** `link v0`, `gateway 10.0.0.2`; undefined for what nothing could come of. */
+/** `link v0`, `gateway 10.0.0.2`, `IPv6 on v0`; undefined for what nothing could come of. */
 export function describeCause(cause: Cause, update: RouteUpdate, links: LinkTable): string | undefined {
   switch (cause) {
     case Cause.NONE:
@@ -14,6 +14,13 @@ export function describeCause(cause: Cause, update: RouteUpdate, links: LinkTabl
     case Cause.ADDRESS: {
       const down = downLinks(update, links);
       return down.length > 0 ? `link${list(down)}` : describeAddress(update);
+    }
+    case Cause.SOURCE:
+      if (update.prefsrcFamily === Family.NONE) return "address";
+      return `address ${formatAddress(update.prefsrcFamily, update.prefsrc, 0)}`;
+    case Cause.IPV6: {
+      const names = linkNames(update, links);
+      return names.length === 0 ? "IPv6" : `IPv6 on${list(names)}`;
     }
     case Cause.ROOM:
       return "room in the kernel's table";
@@ -44,7 +51,6 @@ function describeAddress(update: RouteUpdate): string {
   const gateways = update.nexthops.filter(({ viaFamily }) => viaFamily !== Family.NONE);
   if (gateways.length > 0)
     return `gateway${list(gateways.map(({ viaFamily, via }) => formatAddress(viaFamily, via, 0)))}`;
-  if (update.prefsrcFamily !== Family.NONE) return `address ${formatAddress(update.prefsrcFamily, update.prefsrc, 0)}`;
   return "address";
 }
 

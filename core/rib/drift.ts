@@ -2,8 +2,9 @@
  * Where the kernel is found to hold something else than was confirmed: counted, told, and repaired. Main thread only.
  *
  * The first repair of a route comes at once. One that is changed again and again is somebody else's as well: its repairs
- * come later and later, until it is left alone for a while. What the kernel takes away with a link or an address is
- * nobody's doing, however often the link flaps.
+ * come later and later, until it is left alone for a while. But no repair is put off for longer than the fight has been
+ * going on: `ip route flush` deletes what it finds until it finds nothing, and that is over soon. What the kernel takes
+ * away with a link or an address is nobody's doing, however often the link flaps.
  */
 import { now } from "../clock.ts";
 import type { ChangeAuthor } from "../model/kernel_event.ts";
@@ -36,8 +37,33 @@ export interface DriftEvent {
   times: number;
 }
 
+/** Of what is found without a word about it. */
+export const NOBODY_HEARD: ChangeAuthor = { by: "", portId: -1 };
+
+/** A nexthop object differs. */
+export interface NexthopDrift {
+  kind: DriftKind;
+  /** Number of the object in the kernel. */
+  id: number;
+  /** Groups by the clients' numbers: those that it stands for, or is a member of. */
+  groups: readonly number[];
+  /** Those of them that were whole before. */
+  harmed: readonly number[];
+  /** Who did it; nobody, with an empty `by`, where nobody was heard. */
+  author: ChangeAuthor;
+}
+
+export interface NexthopDriftEvent extends Pick<NexthopDrift, "kind" | "id" | "groups"> {
+  by: string;
+  /** When the groups are repaired, from now; 0 at once. */
+  delayMs: number;
+  /** How often one of them has been found different lately, this time included. */
+  times: number;
+}
+
 interface Fight {
   times: number;
+  startedAt: number;
   lastAt: number;
 }
 
@@ -61,17 +87,29 @@ const DELAY_MIN_MS = 250;
 const DELAY_MAX_MS = 30_000;
 /** Routes of which it is remembered that they were repaired, and by whom they were changed. */
 const FIGHTS_MAX = 16_384;
+/** Fights that are over are looked for this often at most: with a flushed table each route would have all of them looked at. */
+const EXPIRE_PAUSE_MS = 1000;
 /** Links and addresses that are named where any of them may be why routes went. */
 const NAMED_MAX = 3;
 
 export class Drift {
   readonly counts: Record<DriftKind, number> = { missing: 0, changed: 0, unexpected: 0 };
+  readonly nexthopCounts: Record<DriftKind, number> = { missing: 0, changed: 0, unexpected: 0 };
   /** Called for each. */
   onDrift: (event: DriftEvent) => void = () => {};
+  onNexthopDrift: (event: NexthopDriftEvent) => void = () => {};
+  readonly #now: () => number;
+  /** By route key, and by the number of a nexthop group below 0. */
   readonly #fights = new Map<number, Fight>();
+  #expiredAt = Number.NEGATIVE_INFINITY;
   /** What was heard before the reading that is under way, and since its beginning, which it may not show yet. */
   #before: Heard = { authors: new Map(), silent: new Set() };
   #since: Heard = { authors: new Map(), silent: new Set() };
+
+  /** `clock` tells milliseconds. */
+  constructor(clock: () => number = now) {
+    this.#now = clock;
+  }
 
   /**
    * Notes who was heard to change or delete a route, and of which protocol another was put in its place (0 for none);
@@ -120,32 +158,68 @@ export class Drift {
     return delayMs;
   }
 
+  /** A route has gone with its nexthop object, and comes back with that. */
+  lost(family: Family, route: number, by: string): void {
+    this.counts.missing += 1;
+    this.onDrift({ kind: DriftKind.MISSING, family, route, by, protocol: 0, delayMs: 0, times: 1 });
+  }
+
+  /** A nexthop object differs. Returns after how many milliseconds the groups that it harms are to be repaired. */
+  foundNexthop({ kind, id, groups, harmed, author }: NexthopDrift): number {
+    const by = author.by || this.#silentText();
+    let delayMs = 0;
+    let times = 1;
+    if (author.portId !== 0 && (author.by !== "" || by === "")) {
+      for (const group of harmed) {
+        const fight = this.#fight(-group);
+        delayMs = Math.max(delayMs, fight.delayMs);
+        times = Math.max(times, fight.times);
+      }
+    }
+    this.nexthopCounts[kind] += 1;
+    this.onNexthopDrift({ kind, id, groups, by, delayMs, times });
+    return delayMs;
+  }
+
   #authorOf(key: number): Author | null {
     const heard = this.#since.authors.get(key) ?? this.#before.authors.get(key);
     if (heard !== undefined) return heard;
-    const silent = [...this.#before.silent.union(this.#since.silent)];
-    if (silent.length === 0) return null;
-    const named = silent.slice(0, NAMED_MAX).join(", ");
-    const by = `the kernel with ${named}${silent.length > NAMED_MAX ? " or another" : ""}`;
-    return { by, protocol: 0, isKernel: true };
+    const by = this.#silentText();
+    return by === "" ? null : { by, protocol: 0, isKernel: true };
   }
 
-  /** Somebody has changed the route, perhaps again: how often by now, and how long it is left alone. */
+  /** With what the kernel may have done it without a word; empty if with nothing. */
+  #silentText(): string {
+    const silent = [...this.#before.silent.union(this.#since.silent)];
+    if (silent.length === 0) return "";
+    const named = silent.slice(0, NAMED_MAX).join(", ");
+    return `the kernel with ${named}${silent.length > NAMED_MAX ? " or another" : ""}`;
+  }
+
+  /** Somebody has changed the route or the group, perhaps again: how often by now, and how long it is left alone. */
   #fight(key: number): { times: number; delayMs: number } {
-    const time = now();
+    const time = this.#now();
     let fight = this.#fights.get(key);
     if (fight === undefined || time - fight.lastAt > FIGHT_MS) {
-      fight = { times: 0, lastAt: time };
+      fight = { times: 0, startedAt: time, lastAt: time };
       if (this.#fights.size >= FIGHTS_MAX) this.#expire(time);
       if (this.#fights.size < FIGHTS_MAX) this.#fights.set(key, fight);
     }
     fight.times += 1;
-    const delayMs = fight.times === 1 ? 0 : Math.min(DELAY_MAX_MS, DELAY_MIN_MS * 2 ** (fight.times - 2));
+    const delayMs = fight.times === 1 ? 0 : delayOf(fight.times, time - fight.startedAt);
     fight.lastAt = time + delayMs;
     return { times: fight.times, delayMs };
   }
 
   #expire(time: number): void {
+    if (time - this.#expiredAt < EXPIRE_PAUSE_MS) return;
+    this.#expiredAt = time;
     for (const [key, { lastAt }] of this.#fights) if (time - lastAt > FIGHT_MS) this.#fights.delete(key);
   }
+}
+
+/** How long the repair is put off that is the next after `times` in a fight that has been going on for `elapsedMs`. */
+function delayOf(times: number, elapsedMs: number): number {
+  const delayMs = Math.min(DELAY_MAX_MS, DELAY_MIN_MS * 2 ** (times - 2));
+  return Math.min(delayMs, Math.max(DELAY_MIN_MS, elapsedMs));
 }

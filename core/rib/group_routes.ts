@@ -28,8 +28,10 @@ export interface GroupUsers {
 
 export class GroupRoutes {
   readonly #rib: Rib;
-  /** Numbers in the kernel of groups that have vanished from it with their routes. */
-  #lost = new Set<number>();
+  /** Called for each route that has gone with its group. */
+  onLose: (family: Family, route: number, by: string) => void = () => {};
+  /** Numbers in the kernel of groups that have vanished from it with their routes, and who took them away. */
+  #lost = new Map<number, string>();
   /** Groups by the clients' numbers whose routes are to be brought. */
   #moved = new Set<number>();
   #walk: Promise<void> | null = null;
@@ -39,13 +41,13 @@ export class GroupRoutes {
   }
 
   /** The kernel has dropped every route on this object, which will not be there again. */
-  lose(id: number): void {
-    this.#lost.add(id);
+  lose(id: number, by: string): void {
+    this.#lost.set(id, by);
     this.#walk ??= this.#run();
   }
 
-  #loseAgain(ids: ReadonlySet<number>): void {
-    for (const id of ids) this.lose(id);
+  #loseAgain(lost: ReadonlyMap<number, string>): void {
+    for (const [id, by] of lost) this.lose(id, by);
   }
 
   /** What routes on this group come to has changed. */
@@ -64,7 +66,7 @@ export class GroupRoutes {
     await new Promise((resolve) => setImmediate(resolve));
     while (this.#lost.size > 0 || this.#moved.size > 0) {
       const [lost, moved] = [this.#lost, this.#moved];
-      this.#lost = new Set();
+      this.#lost = new Map();
       this.#moved = new Set();
       let isUnderWay = false;
       await this.#forEach((family, store, route) => {
@@ -77,10 +79,12 @@ export class GroupRoutes {
   }
 
   /** True if an answer is under way that may say that the route is on a group which is gone. */
-  #loseOne(family: Family, store: RouteStore, route: number, lost: ReadonlySet<number>): boolean {
+  #loseOne(family: Family, store: RouteStore, route: number, lost: ReadonlyMap<number, string>): boolean {
     const rib = this.#rib;
     const programmed = store.programmed(route);
-    if (programmed !== NO_ATTRS && lost.has(rib.attrs.reader.nexthopGroup(programmed))) {
+    const by = programmed === NO_ATTRS ? undefined : lost.get(rib.attrs.reader.nexthopGroup(programmed));
+    if (by !== undefined) {
+      this.onLose(family, route, by);
       // Nobody has claimed it since the start, and nobody can have it back.
       if (store.owner(route) === NOBODY) rib.sweep(family, route);
       rib.lose(family, route);

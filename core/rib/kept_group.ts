@@ -18,6 +18,9 @@ export interface KeptGroup extends NexthopGroup {
   inlineKey: string;
   /** Attempts to bring it since it was last fine. */
   attempts: number;
+  /** It is as the daemon has brought it, as far as is known. */
+  isWhole: boolean;
+  restUntil: number;
   waiters: (() => void)[];
   /** The nexthops that it is kept for, where no client has defined it. */
   readonly set: SharedSet | null;
@@ -40,6 +43,8 @@ export function createKeptGroup(
     targets: new GroupTargets(attrs),
     inlineKey: "",
     attempts: 0,
+    isWhole: false,
+    restUntil: 0,
     waiters: [],
     set,
   };

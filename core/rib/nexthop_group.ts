@@ -23,6 +23,8 @@ export interface NexthopGroup {
   readonly object: GroupObject | null;
   /** Why the kernel does not have what is wanted, or not all of it. */
   readonly failure: Failure | null;
+  /** Somebody fights for it: it is left alone until then, on the clock of core/clock.ts. */
+  readonly restUntil: number;
   /** The member that the kernel does not take; null where the group as a whole is meant. */
   readonly refused: Nexthop | null;
 }

@@ -7,11 +7,15 @@
  * uses any more. Each step waits for the kernel's answers to the one before.
  */
 import { clearTimeout, setImmediate, setTimeout } from "node:timers";
+import { now } from "../clock.ts";
 import { NO_ATTRS } from "../context/attrs.ts";
 import type { Dataplane } from "../dataplane/dataplane.ts";
+import type { ChangeAuthor } from "../model/kernel_event.ts";
 import type { LinkTable } from "../model/link_table.ts";
 import { Family, type Nexthop } from "../model/route.ts";
+import { DriftKind, type NexthopDrift, NOBODY_HEARD } from "./drift.ts";
 import type { Failure } from "./failures.ts";
+import { GroupContents } from "./group_contents.ts";
 import type { GroupResolver } from "./group_resolver.ts";
 import { GroupRoutes, type GroupUsers } from "./group_routes.ts";
 import { createKeptGroup, type KeptGroup } from "./kept_group.ts";
@@ -53,6 +57,8 @@ export class NexthopGroups implements GroupResolver {
   readonly routes: GroupRoutes;
   readonly writer: NexthopWriter;
   readonly shared: SharedNexthops;
+  /** Called for each object that the kernel was found to hold otherwise; tells how long what it harms is left alone. */
+  onDrift: (drift: NexthopDrift) => number = () => 0;
   readonly #rib: Rib;
   readonly #links: LinkTable;
   readonly #mode: NexthopObjectsMode;
@@ -63,7 +69,9 @@ export class NexthopGroups implements GroupResolver {
   readonly #byObject = new Map<GroupObject, KeptGroup>();
   readonly #retired: RetiredObjects;
   readonly #singles: NexthopSingles;
+  readonly #contents: GroupContents;
   readonly #dirty = new Set<KeptGroup>();
+  readonly #resting = new Set<KeptGroup>();
   /** Whether the kernel has nexthop objects; null until it was asked. */
   #hasObjects: boolean | null;
   #isPumping = false;
@@ -78,7 +86,8 @@ export class NexthopGroups implements GroupResolver {
     this.#hasObjects = mode === "off" ? false : null;
     this.writer = new NexthopWriter(rib.attrs, dataplane);
     this.routes = new GroupRoutes(rib);
-    this.objects = new NexthopObjects((object) => this.#onVanish(object));
+    this.objects = new NexthopObjects((object, by) => this.#onVanish(object, by));
+    this.#contents = new GroupContents(this.objects, links);
     this.#singles = new NexthopSingles(this.objects, this.writer);
     this.#retired = new RetiredObjects(rib.attrs, this, () => this.collect());
     const keeper = {
@@ -112,6 +121,7 @@ export class NexthopGroups implements GroupResolver {
     } else if (definitionKey(group.wanted) !== definitionKey(definition)) group.wanted = definition;
     const found = group;
     found.attempts = 0;
+    found.restUntil = 0;
     return new Promise((resolve) => {
       found.waiters.push(() => resolve(found));
       this.#mark(found);
@@ -124,6 +134,7 @@ export class NexthopGroups implements GroupResolver {
     const group = this.#groups.get(number);
     if (group === undefined || users.count > 0) return users;
     this.#groups.delete(number);
+    group.restUntil = 0;
     // A route may have come while others were looked at.
     const late = await this.routes.users(number);
     if (late.count > 0 && !this.#groups.has(number)) {
@@ -146,6 +157,7 @@ export class NexthopGroups implements GroupResolver {
       if (group === undefined) continue;
       gone.set(number, group);
       this.#groups.delete(number);
+      group.restUntil = 0;
     }
     // A route may have come while others were looked at.
     const late = gone.size === 0 ? used : await this.routes.inUse(new Set(gone.keys()));
@@ -186,7 +198,8 @@ export class NexthopGroups implements GroupResolver {
   resolve(attrs: number, keyClass: KeyClass): number {
     const group = this.#groups.get(this.#rib.attrs.reader.nexthopGroup(attrs));
     if (group === undefined) return NO_ATTRS;
-    if (this.#mustBeInline(group, keyClass)) return group.targets.inline(attrs, () => this.#inlineNexthops(group));
+    if (this.#mustBeInline(group, keyClass))
+      return group.targets.inline(attrs, () => this.#contents.inlineNexthops(group));
     if (group.object === null) return NO_ATTRS;
     const target = group.targets.byObject(attrs, group.object.id);
     if (group.targets.isLarge) this.#mark(group);
@@ -224,6 +237,7 @@ export class NexthopGroups implements GroupResolver {
     const group = this.#bySet.get(set)!;
     this.#bySet.delete(set);
     this.#groups.delete(group.number);
+    group.restUntil = 0;
     this.#mark(group);
   }
 
@@ -231,7 +245,7 @@ export class NexthopGroups implements GroupResolver {
   #settleSet(group: KeptGroup): void {
     const { object, set, wanted } = group;
     if (set === null) return;
-    const isWhole = object !== null && isSameContent(object, this.#held(wanted.members), null);
+    const isWhole = object !== null && isSameContent(object, this.#contents.held(wanted.members), null);
     this.shared.settle(set, isWhole && object.members.length === wanted.members.length ? object.id : 0);
   }
 
@@ -250,9 +264,12 @@ export class NexthopGroups implements GroupResolver {
    * kernel has dropped the objects on a link that is down or without carrier, and does not bring them back.
    */
   onLink(ifindex: number): void {
-    if (!this.isUsable(ifindex)) {
+    if (!this.#contents.isUsable(ifindex)) {
+      const by = `the kernel with link ${this.#links.nameOf(ifindex) || `if${ifindex}`}`;
       for (const single of this.objects.singles()) {
-        if (single.nexthop.ifindex === ifindex) this.objects.loseSingle(single);
+        if (single.nexthop.ifindex !== ifindex) continue;
+        if (single.isHeld) this.note(DriftKind.MISSING, single.id, { by, portId: 0 });
+        this.objects.loseSingle(single, by);
       }
     }
     for (const group of this.#groups.values()) {
@@ -279,10 +296,22 @@ export class NexthopGroups implements GroupResolver {
     }
   }
 
-  /** Whether the kernel takes nexthop objects on this link. */
-  isUsable(ifindex: number): boolean {
-    const link = this.#links.get(ifindex);
-    return link?.up === true && link.carrier;
+  /** The kernel was found to hold something else under this number: for who watches. To be called before that has effect. */
+  note(kind: DriftKind, id: number, author: ChangeAuthor): void {
+    const groups = this.#groupsOf(id);
+    const harmed = groups.filter(({ isWhole }) => isWhole);
+    const clients = groups.filter(({ set }) => set === null).map(({ number }) => number);
+    const delayMs = this.onDrift({ kind, id, groups: clients, harmed: harmed.map(({ number }) => number), author });
+    for (const group of harmed) {
+      group.isWhole = false;
+      group.restUntil = delayMs === 0 ? 0 : now() + delayMs;
+    }
+  }
+
+  #groupsOf(id: number): KeptGroup[] {
+    const object = this.objects.group(id);
+    const objects = object === undefined ? [...(this.objects.single(id)?.groups ?? [])] : [object];
+    return objects.flatMap((each) => this.#byObject.get(each) ?? []);
   }
 
   /** Somebody has changed this group: it is written again. */
@@ -309,8 +338,8 @@ export class NexthopGroups implements GroupResolver {
     this.#start();
   }
 
-  #onVanish(object: GroupObject): void {
-    this.routes.lose(object.id);
+  #onVanish(object: GroupObject, by: string): void {
+    this.routes.lose(object.id, by);
     this.#retired.forget(object);
     const group = this.#byObject.get(object);
     if (group === undefined) return;
@@ -325,8 +354,19 @@ export class NexthopGroups implements GroupResolver {
   // The pump.
 
   #mark(group: KeptGroup): void {
+    const restMs = group.restUntil - now();
+    if (restMs > 0) return this.#markLater(group, restMs);
     this.#dirty.add(group);
     this.#start();
+  }
+
+  #markLater(group: KeptGroup, delayMs: number): void {
+    if (this.#resting.has(group)) return;
+    this.#resting.add(group);
+    setTimeout(() => {
+      this.#resting.delete(group);
+      this.#mark(group);
+    }, delayMs).unref();
   }
 
   #start(): void {
@@ -374,9 +414,9 @@ export class NexthopGroups implements GroupResolver {
 
   async #makeSingles(group: KeptGroup): Promise<void> {
     for (const definition of new Set([group.wanted, group.accepted ?? group.wanted])) {
-      await Promise.all(this.#usable(definition.members).map((nexthop) => this.#singles.make(nexthop)));
-      if (this.#held(definition.members).length > 0) continue;
-      await Promise.all(this.#usable(definition.backup).map((nexthop) => this.#singles.make(nexthop)));
+      await Promise.all(this.#contents.usable(definition.members).map((nexthop) => this.#singles.make(nexthop)));
+      if (this.#contents.held(definition.members).length > 0) continue;
+      await Promise.all(this.#contents.usable(definition.backup).map((nexthop) => this.#singles.make(nexthop)));
     }
   }
 
@@ -384,16 +424,17 @@ export class NexthopGroups implements GroupResolver {
   async #makeGroup(group: KeptGroup): Promise<void> {
     const { wanted, accepted } = group;
     const isRefused = (nexthop: Nexthop): boolean => !this.objects.internSingle(nexthop).isHeld;
-    group.refused = this.#usable(wanted.members).find(isRefused) ?? null;
+    group.refused = this.#contents.usable(wanted.members).find(isRefused) ?? null;
     group.failure = group.refused === null ? null : this.objects.internSingle(group.refused).failure;
-    if (accepted !== wanted && (group.failure !== null || this.#content(wanted).length === 0)) {
+    if (accepted !== wanted && (group.failure !== null || this.#contents.of(wanted).length === 0)) {
       if (accepted !== null) await this.#apply(group, accepted);
       return;
     }
-    if (this.#content(wanted).length === 0) return;
+    if (this.#contents.of(wanted).length === 0) return;
     const failure = await this.#apply(group, wanted);
     if (failure === null) {
       if (group.object !== null) group.accepted = wanted;
+      group.isWhole = group.object !== null;
       return;
     }
     group.failure = failure;
@@ -402,7 +443,7 @@ export class NexthopGroups implements GroupResolver {
 
   /** Writes the definition with those nexthops that the kernel has, if it is not what is there. */
   async #apply(group: KeptGroup, { members, backup, resilient }: GroupDefinition): Promise<Failure | null> {
-    const content = this.#content({ members, backup, resilient });
+    const content = this.#contents.of({ members, backup, resilient });
     if (content.length === 0) return null;
     const { object } = group;
     const failure =
@@ -442,8 +483,9 @@ export class NexthopGroups implements GroupResolver {
       object.resilient = resilient;
       object.isInDoubt = false;
     }
+    if (failure?.error === ENOENT) this.note(DriftKind.MISSING, object.id, NOBODY_HEARD);
     if (failure?.error === ENOENT || object.members.length === 0) {
-      this.objects.loseGroup(object);
+      this.objects.loseGroup(object, "");
       return null;
     }
     return failure;
@@ -503,38 +545,8 @@ export class NexthopGroups implements GroupResolver {
     this.collect();
   }
 
-  // What a group is made of at this moment.
-
-  #usable(nexthops: readonly Nexthop[]): Nexthop[] {
-    return nexthops.filter(({ ifindex }) => this.isUsable(ifindex));
-  }
-
-  #held(nexthops: readonly Nexthop[]): GroupObjectMember[] {
-    const members: GroupObjectMember[] = [];
-    for (const nexthop of this.#usable(nexthops)) {
-      const single = this.objects.internSingle(nexthop);
-      if (single.isHeld) members.push({ single, weight: nexthop.weight });
-    }
-    return members;
-  }
-
-  /** The members that the kernel has, or else the backup members. */
-  #content({ members, backup }: GroupDefinition): GroupObjectMember[] {
-    const held = this.#held(members);
-    return held.length > 0 ? held : this.#held(backup);
-  }
-
-  /** For routes that cannot go by the object. With no usable link they are left to the kernel, as any route is. */
-  #inlineNexthops({ wanted, accepted }: KeptGroup): Nexthop[] {
-    const { members, backup } = accepted ?? wanted;
-    const usable = this.#usable(members);
-    if (usable.length > 0) return usable;
-    const spare = this.#usable(backup);
-    return spare.length > 0 ? spare : [...members];
-  }
-
   #settleInline(group: KeptGroup): void {
-    const key = this.#inlineNexthops(group).map(memberKey).join(" ");
+    const key = this.#contents.inlineNexthops(group).map(memberKey).join(" ");
     if (key === group.inlineKey || group.set !== null) return;
     const isNew = group.inlineKey === "";
     group.inlineKey = key;
@@ -557,6 +569,7 @@ export class NexthopGroups implements GroupResolver {
   async withdraw(): Promise<void> {
     for (const group of this.#groups.values()) {
       this.#groups.delete(group.number);
+      group.restUntil = 0;
       this.#mark(group);
     }
     await this.idle();

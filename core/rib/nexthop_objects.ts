@@ -67,15 +67,15 @@ export class NexthopObjects {
   readonly #groups = new Map<number, GroupObject>();
   /** Numbers in our range that somebody else has. */
   readonly #foreign = new Set<number>();
-  readonly #onVanish: (group: GroupObject) => void;
+  readonly #onVanish: (group: GroupObject, by: string) => void;
   /** Numbers of objects that were written to, or lost, while a reading of the kernel is under way. */
   touched: Set<number> | null = null;
   /** What the kernel holds is known to be something else now, and no context has told the providers. */
   onFound: () => void = () => {};
   #last = NEXTHOP_ID_MIN - 1;
 
-  /** `onVanish`: the kernel has dropped a group, and all routes on it. */
-  constructor(onVanish: (group: GroupObject) => void) {
+  /** `onVanish`: the kernel has dropped a group, and all routes on it; `by` whom, as far as it is known. */
+  constructor(onVanish: (group: GroupObject, by: string) => void) {
     this.#onVanish = onVanish;
   }
 
@@ -201,7 +201,7 @@ export class NexthopObjects {
   }
 
   /** The kernel no longer has this single: groups are without it, and those with nothing else are gone. */
-  loseSingle(single: SingleObject): void {
+  loseSingle(single: SingleObject, by: string): void {
     single.isHeld = false;
     single.losses += 1;
     this.touched?.add(single.id);
@@ -213,16 +213,16 @@ export class NexthopObjects {
       group.members = group.members.filter(isOther);
       if (group.pending !== null) group.pending = group.pending.filter(isOther);
       single.groups.delete(group);
-      if (wasHeld && group.members.length === 0) this.loseGroup(group);
+      if (wasHeld && group.members.length === 0) this.loseGroup(group, by);
     }
   }
 
   /** The kernel no longer has this group, nor any route on it. */
-  loseGroup(group: GroupObject): void {
+  loseGroup(group: GroupObject, by: string): void {
     if (!this.#groups.has(group.id)) return;
     this.onFound();
     this.forgetGroup(group);
-    this.#onVanish(group);
+    this.#onVanish(group, by);
   }
 
   /** An unclaimed group of this shape with just these nexthops, to be taken over without a write. */

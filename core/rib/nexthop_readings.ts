@@ -4,6 +4,7 @@
  */
 import { type NexthopObject, NexthopObjectKind } from "../context/nexthop_object.ts";
 import type { HeldNexthopObject, NexthopChange } from "../model/kernel_event.ts";
+import { DriftKind, NOBODY_HEARD } from "./drift.ts";
 import type { NexthopGroups } from "./nexthop_groups.ts";
 import {
   type GroupObject,
@@ -17,12 +18,6 @@ import {
   type Resilient,
   type SingleObject,
 } from "./nexthop_objects.ts";
-
-/** One difference between the kernel and what it should hold; it is being repaired. */
-export interface NexthopDrift {
-  id: number;
-  kind: "missing" | "changed" | "orphan";
-}
 
 export class NexthopReadings {
   readonly #groups: NexthopGroups;
@@ -55,47 +50,48 @@ export class NexthopReadings {
     this.#objects.touched = new Set();
   }
 
-  /** All objects that the reading has found. What differs is repaired, and returned. */
-  end(held: readonly HeldNexthopObject[]): NexthopDrift[] {
+  /** All objects that the reading has found. What differs is told and repaired; returns how many do. */
+  end(held: readonly HeldNexthopObject[]): number {
     const touched = this.#objects.touched ?? new Set<number>();
     this.#objects.touched = null;
     const found = new Map(held.map(({ id, object }) => [id, object]));
-    const drift: NexthopDrift[] = [];
+    let differing = 0;
     // Singles first: groups go along with them.
     for (const single of [...this.#objects.singles()]) {
       if (!single.isHeld || touched.has(single.id)) continue;
-      const kind = this.#compareSingle(single, found.get(single.id));
-      if (kind !== null) drift.push({ id: single.id, kind });
+      if (!this.#compareSingle(single, found.get(single.id))) differing += 1;
     }
     for (const group of [...this.#objects.groups()]) {
       if (group.pending !== null || touched.has(group.id)) continue;
-      const kind = this.#compareGroup(group, found.get(group.id));
-      if (kind !== null) drift.push({ id: group.id, kind });
+      if (!this.#compareGroup(group, found.get(group.id))) differing += 1;
     }
     for (const { id, object } of held) {
       const isKnown = this.#objects.single(id) !== undefined || this.#objects.group(id) !== undefined;
       if (isKnown || touched.has(id) || !isOurs(id)) continue;
       this.#discard(id, object);
-      drift.push({ id, kind: "orphan" });
+      this.#groups.note(DriftKind.UNEXPECTED, id, NOBODY_HEARD);
+      differing += 1;
     }
-    if (drift.length > 0) this.#groups.markAll();
-    return drift;
+    if (differing > 0) this.#groups.markAll();
+    return differing;
   }
 
-  /** Somebody else has changed or deleted an object. Null if it is none that matters. */
-  onChange({ action, id }: NexthopChange): NexthopDrift | null {
+  /** Somebody else has changed or deleted an object. True if it is one of ours. */
+  onChange(change: NexthopChange): boolean {
+    const { action, id, by } = change;
     const single = this.#objects.single(id);
     const group = this.#objects.group(id);
-    if (single === undefined && group === undefined) return null;
+    if (single === undefined && group === undefined) return false;
+    this.#groups.note(action === "delete" ? DriftKind.MISSING : DriftKind.CHANGED, id, change);
     if (action === "delete") {
-      if (single !== undefined) this.#objects.loseSingle(single);
-      if (group !== undefined) this.#objects.loseGroup(group);
+      if (single !== undefined) this.#objects.loseSingle(single, by);
+      if (group !== undefined) this.#objects.loseGroup(group, by);
     } else {
       if (single !== undefined) this.#doubtSingle(single);
       if (group !== undefined) this.#groups.doubt(group);
     }
     this.#groups.markAll();
-    return { id, kind: action === "delete" ? "missing" : "changed" };
+    return true;
   }
 
   #addSingle(id: number, object: NexthopObject | null): void {
@@ -121,32 +117,38 @@ export class NexthopReadings {
     else single.isUnclaimed = false;
   }
 
-  #compareSingle(single: SingleObject, found: NexthopObject | null | undefined): NexthopDrift["kind"] | null {
+  /** True if the kernel holds it as it should. */
+  #compareSingle(single: SingleObject, found: NexthopObject | null | undefined): boolean {
     if (found === undefined) {
-      this.#objects.loseSingle(single);
-      return "missing";
+      this.#groups.note(DriftKind.MISSING, single.id, NOBODY_HEARD);
+      this.#objects.loseSingle(single, "");
+      return false;
     }
-    if (found?.kind === NexthopObjectKind.SINGLE && nexthopKey(found.nexthop) === single.key) return null;
+    if (found?.kind === NexthopObjectKind.SINGLE && nexthopKey(found.nexthop) === single.key) return true;
+    this.#groups.note(DriftKind.CHANGED, single.id, NOBODY_HEARD);
     this.#doubtSingle(single);
-    return "changed";
+    return false;
   }
 
-  #compareGroup(group: GroupObject, found: NexthopObject | null | undefined): NexthopDrift["kind"] | null {
+  #compareGroup(group: GroupObject, found: NexthopObject | null | undefined): boolean {
     if (found === undefined) {
-      this.#objects.loseGroup(group);
-      return "missing";
+      this.#groups.note(DriftKind.MISSING, group.id, NOBODY_HEARD);
+      this.#objects.loseGroup(group, "");
+      return false;
     }
-    if (group.isUnclaimed || group.isInDoubt) return null;
+    if (group.isUnclaimed || group.isInDoubt) return true;
     const resilient = resilientOf(found);
     if (!isSameShape(group.resilient, resilient) || found?.kind === NexthopObjectKind.SINGLE) {
       // It was deleted in between, and made anew by somebody else.
-      this.#objects.loseGroup(group);
-      return "changed";
+      this.#groups.note(DriftKind.CHANGED, group.id, NOBODY_HEARD);
+      this.#objects.loseGroup(group, "");
+      return false;
     }
     const isSame = isSameContent(group, this.#membersOf(found), resilient);
-    if (isSame && membersCount(found) === group.members.length) return null;
+    if (isSame && membersCount(found) === group.members.length) return true;
+    this.#groups.note(DriftKind.CHANGED, group.id, NOBODY_HEARD);
     this.#groups.doubt(group);
-    return "changed";
+    return false;
   }
 
   /** It is written again, and so are the groups that have it. */

@@ -4,6 +4,7 @@
  */
 import { clearTimeout, setTimeout } from "node:timers";
 import { ERRNO } from "../../ffi/libc/errno.ts";
+import { now } from "../clock.ts";
 import { NO_ATTRS } from "../context/attrs.ts";
 import { DplaneError, U8, U32 } from "../context/layout.ts";
 import { type Family, RouteType } from "../model/route.ts";
@@ -18,8 +19,12 @@ export const Cause = {
   NONE: "none",
   /** Its interface, to exist and be up. */
   LINK: "link",
-  /** A route to its gateway, or an address to send from. */
+  /** A route to its gateway. */
   ADDRESS: "address",
+  /** The address to send from, to be this machine's. */
+  SOURCE: "source",
+  /** IPv6 on its interface, to be switched on. */
+  IPV6: "ipv6",
   /** Room in the kernel's or the hardware's table. */
   ROOM: "room",
   /** Somebody else's route of the same key, to go away. */
@@ -56,7 +61,9 @@ const CAUSE_OF_ERROR = new Map<number, Cause>([
 const CAUSE_OF_TEXT: readonly (readonly [RegExp, Cause])[] = [
   [/nexthop id does not exist/i, Cause.NEXTHOP],
   [/device for nexthop is not up|nexthop device is not up|invalid device index/i, Cause.LINK],
-  [/invalid prefsrc address|invalid source address|nexthop has invalid gateway/i, Cause.ADDRESS],
+  [/nexthop has invalid gateway/i, Cause.ADDRESS],
+  [/invalid prefsrc address|invalid source address/i, Cause.SOURCE],
+  [/ipv6 is disabled on nexthop device/i, Cause.IPV6],
 ];
 
 /** What a route that failed for this reason waits for. */
@@ -69,6 +76,8 @@ export function causeOf(error: number, text: string): Cause {
 const GATHER_MS = 20;
 /** How often everything that waits is tried although nothing was seen to come. */
 export const SLOW_RETRY_MS = 30_000;
+/** But not before this many times as long is over as the last time took: a table full of others' routes is refused for long. */
+const REST_FACTOR = 20;
 
 export class Retrier {
   readonly #rib: Rib;
@@ -76,6 +85,7 @@ export class Retrier {
   #timer: ReturnType<typeof setTimeout> | null = null;
   #slowTimer: ReturnType<typeof setTimeout> | null = null;
   #isWalking = false;
+  #restUntil = 0;
   /** By failure number: what it waits for. */
   readonly #causes = new Map<number, Cause>();
   /** Called for each route that is tried again. */
@@ -100,8 +110,7 @@ export class Retrier {
   /** Starts the slow timer. */
   start(): void {
     this.#slowTimer = setTimeout(() => {
-      for (const cause of Object.values(Cause)) if (cause !== Cause.NONE) this.#due.add(cause);
-      this.#schedule();
+      if (now() >= this.#restUntil) this.wake(...Object.values(Cause).filter((cause) => cause !== Cause.NONE));
       this.start();
     }, SLOW_RETRY_MS);
     this.#slowTimer.unref();
@@ -117,6 +126,16 @@ export class Retrier {
     if (this.#rib.failedCount === 0 && this.#rib.claims.contested === 0) return;
     for (const cause of causes) this.#due.add(cause);
     this.#schedule();
+  }
+
+  /** Somebody else's route has gone that had the key of this one. */
+  makeWay(family: Family, route: number): void {
+    const rib = this.#rib;
+    const store = rib.store(family);
+    // What becomes of it may be a refusal from before.
+    if (store.isInFlight(route)) return this.wake(Cause.FOREIGN);
+    if (this.causeOfRoute(store, route) === Cause.FOREIGN) this.#retry(family, route, Cause.FOREIGN);
+    else if (rib.claims.contested > 0) this.#onTaken(family, route);
   }
 
   /** What a route waits for; NONE if it has not failed. */
@@ -161,6 +180,7 @@ export class Retrier {
 
   async #walk(): Promise<void> {
     const causes = new Set(this.#due);
+    const startedAt = now();
     this.#due.clear();
     this.#isWalking = true;
     const rib = this.#rib;
@@ -176,6 +196,9 @@ export class Retrier {
     }
     this.#isWalking = false;
     if (this.#due.size > 0) this.#schedule();
+    await rib.reconciler.idle();
+    const end = now();
+    this.#restUntil = Math.max(this.#restUntil, end + (end - startedAt) * REST_FACTOR);
   }
 
   #retry(family: Family, route: number, cause: Cause): void {

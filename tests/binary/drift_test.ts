@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
-import type { RouteHistoryJson, RouteJson, RouteListJson } from "../../core/northbound/api_types.ts";
+import type { AuditStatusJson, RouteHistoryJson, RouteJson, RouteListJson } from "../../core/northbound/api_types.ts";
 import { readLines } from "../../core/northbound/cli/client.ts";
 import { DaemonProcess } from "../../scripts/daemon_process.ts";
 import { daemonSkipReason } from "../support/binary.ts";
@@ -194,6 +194,58 @@ describe("a daemon whose routes others take away", () => {
     );
   });
 
+  it("the address to send from removed and added again: routes wait for it and come back", { skip }, async () => {
+    const lines = [
+      "198.51.100.0/24 via 10.0.1.2 dev v2 src 10.0.0.9",
+      "2001:db8:99::/48 via fe80::2 dev v2 src 2001:db8::9",
+    ];
+    const addresses = ["10.0.0.9/32 dev v0", "2001:db8::9/128 dev v0 nodad"];
+    ns.ipBatch(addresses.map((address) => `address add ${address}`));
+    await install(...lines);
+    // With it the kernel drops the IPv4 route, and takes the address out of the IPv6 one. Neither is told.
+    ns.ipBatch(addresses.map((address) => `address del ${address.replace(" nodad", "")}`));
+    await until("both wait for the address", async () => {
+      const [ipv4, ipv6] = await Promise.all(["198.51.100.0/24", "2001:db8:99::/48"].map(statusOf));
+      return (
+        ipv4 === "fib_failed, waiting for address 10.0.0.9" && ipv6 === "fib_failed, waiting for address 2001:db8::9"
+      );
+    });
+    ns.ipBatch(addresses.map((address) => `address add ${address}`));
+    await programmed("198.51.100.0/24", "2001:db8:99::/48");
+    assert.match(ns.ip("-6", "route", "show", "2001:db8:99::/48"), /src 2001:db8::9/);
+  });
+
+  for (const [what, off, on, waiting] of [
+    [
+      "IPv6 switched off and on",
+      () => ns.exec("sysctl", ["-qw", "net.ipv6.conf.v0.disable_ipv6=1"]),
+      () => ns.exec("sysctl", ["-qw", "net.ipv6.conf.v0.disable_ipv6=0"]),
+      "IPv6 on v0",
+    ],
+    [
+      "an MTU too small for IPv6",
+      () => ns.ip("link", "set", "v0", "mtu", "1200"),
+      () => ns.ip("link", "set", "v0", "mtu", "1500"),
+      "link v0",
+    ],
+  ] as const) {
+    it(`${what}: its routes wait and come back, IPv4 ones stay`, { skip }, async () => {
+      await install("198.51.100.0/24 via 10.0.0.2 dev v0", "2001:db8:99::/48 via fe80::2 dev v0");
+      off();
+      await until(
+        "it waits",
+        async () => (await statusOf("2001:db8:99::/48")) === `fib_failed, waiting for ${waiting}`,
+      );
+      assert.deepEqual(await agreement(daemon, ns), []);
+      on();
+      await programmed("198.51.100.0/24", "2001:db8:99::/48");
+      assert.deepEqual(
+        (await deleted()).filter((line) => line.includes("198.51.100.0/24")),
+        [],
+      );
+    });
+  }
+
   it("an interface that is deleted: its routes are known to be gone", { skip }, async () => {
     await install("198.51.100.0/24 via 10.0.1.2 dev v2");
     ns.ip("link", "del", "v2");
@@ -372,5 +424,7 @@ describe("a daemon whose routes others take away", () => {
       60_000,
     );
     assert.ok(daemon.running);
+    const { overruns } = await daemon.client.getJson<AuditStatusJson>("/v1/audit");
+    assert.ok(overruns > 0, "there were more than its sockets hold");
   });
 });

@@ -5,8 +5,10 @@ import { NO_ATTRS } from "../../core/context/attrs.ts";
 import { type NexthopObject, NexthopObjectKind } from "../../core/context/nexthop_object.ts";
 import { LinkTable } from "../../core/model/link_table.ts";
 import { createNexthop, Family, type Nexthop } from "../../core/model/route.ts";
+import { Drift } from "../../core/rib/drift.ts";
 import type { GroupDefinition, NexthopObjectsMode } from "../../core/rib/nexthop_group.ts";
 import { NexthopGroups } from "../../core/rib/nexthop_groups.ts";
+import { NEXTHOP_ID_MIN } from "../../core/rib/nexthop_objects.ts";
 import { NexthopReadings } from "../../core/rib/nexthop_readings.ts";
 import { NO_ROUTE, type RouteState } from "../../core/rib/route_store.ts";
 import { FakeNexthopKernel } from "./fake_nexthop_kernel.ts";
@@ -25,6 +27,9 @@ export class NexthopBench {
   readonly harness: Harness;
   readonly groups: NexthopGroups;
   readonly readings: NexthopReadings;
+  readonly drift = new Drift();
+  /** Objects and routes that were found to differ, a line each. */
+  told: string[] = [];
   /** Waiting with Atomics.waitAsync does not keep Deno alive. */
   readonly #keepAlive = setInterval(() => {}, 1000);
 
@@ -37,6 +42,16 @@ export class NexthopBench {
     this.groups = new NexthopGroups(this.harness.rib, this.harness.dataplane, this.links, mode);
     this.readings = new NexthopReadings(this.groups);
     this.harness.rib.groups = this.groups;
+  }
+
+  /** Has drift told, and fights over groups noticed. */
+  watch(): void {
+    this.groups.onDrift = (found) => this.drift.foundNexthop(found);
+    this.groups.routes.onLose = (family, route, by) => this.drift.lost(family, route, by);
+    this.drift.onNexthopDrift = ({ kind, id, groups, by, delayMs, times }) =>
+      this.told.push(`${id - NEXTHOP_ID_MIN} of [${groups}] ${kind} by ${by}, ${times}: ${delayMs}`);
+    this.drift.onDrift = ({ kind, route, by, delayMs }) =>
+      this.told.push(`route ${route} ${kind} by ${by}: ${delayMs}`);
   }
 
   static async start(mode?: NexthopObjectsMode): Promise<NexthopBench> {

@@ -13,7 +13,7 @@ import { DaemonProcess } from "../../scripts/daemon_process.ts";
 import { ribRoutes } from "./daemon_routes.ts";
 import { ScheduleClient } from "./schedule_client.ts";
 import { describeNexthops, ScheduleModel } from "./schedule_model.ts";
-import { createKeys, GROUPS, RandomUpdates } from "./schedule_updates.ts";
+import { createKeys, createWideKeys, GROUPS, RandomUpdates } from "./schedule_updates.ts";
 import { type Held, ScheduleWorld } from "./schedule_world.ts";
 import { until } from "./wait.ts";
 
@@ -45,6 +45,7 @@ export class Schedule {
   constructor(seed: number) {
     this.#prng = new Prng(seed);
     const keys = createKeys(this.#prng);
+    if (this.#prng.chance(0.3)) keys.push(...createWideKeys());
     this.#updates = new RandomUpdates(this.#prng, keys);
     this.#world = new ScheduleWorld(this.#prng, keys);
     this.#isTied = this.#prng.chance(0.3);
@@ -259,13 +260,16 @@ export class Schedule {
     if (found.length > 0) return found;
     const held = this.#world.read();
     const kernelIds = new Map(groups.map(({ id, kernelId = 0 }) => [id, kernelId]));
+    const shared = showShared(held, new Set(kernelIds.values()));
     found.push(...this.#model.routeDifferences(held.routes, kernelIds));
-    found.push(...(this.#model.areGroupsInline ? leftovers(held, []) : this.#groupDifferences(held, kernelIds)));
+    const needed = this.#model.areGroupsInline ? [] : [...kernelIds.values()];
+    found.push(...leftovers(held, [...needed, ...shared]));
+    if (!this.#model.areGroupsInline) found.push(...this.#groupDifferences(held, kernelIds));
     return found;
   }
 
   #groupDifferences(held: Held, kernelIds: ReadonlyMap<number, number>): string[] {
-    const found = leftovers(held, [...kernelIds.values()]);
+    const found: string[] = [];
     for (const [number, { members, resilient }] of this.#model.groups) {
       const expected = `${describeNexthops(members)}${resilient === undefined ? "" : " resilient"}`;
       const text = held.groups.get(kernelIds.get(number) ?? 0)?.text;
@@ -281,6 +285,20 @@ export class Schedule {
     const story = await this.#daemon.client.getJson<RouteHistoryJson>("/v1/routes/history", { prefix, table });
     return JSON.stringify(story, null, 1);
   }
+}
+
+/**
+ * Shows routes by objects of the daemon's own as if they had the nexthops themselves. Returns the numbers of these objects,
+ * and of those that stand for nexthops which routes have inline: the daemon keeps them for routes to come.
+ */
+function showShared({ routes, groups }: Held, ofClients: ReadonlySet<number>): number[] {
+  for (const [key, text] of routes) {
+    const [word, id] = text.split(" ");
+    if (word !== "nhid" || ofClients.has(Number(id))) continue;
+    routes.set(key, text.replace(`nhid ${id}`, groups.get(Number(id))?.text ?? "a nexthop object that is not there"));
+  }
+  const inline = new Set(routes.values());
+  return [...groups].filter(([id, { text }]) => !ofClients.has(id) && inline.has(text)).map(([id]) => id);
 }
 
 /** Nexthop objects that none of these groups needs. */

@@ -7,13 +7,38 @@ const TABLES = [254, 100] as const;
 /** Groups by number: of IPv4 nexthops, of IPv6 ones, and one that shares members with the first. */
 export const GROUPS = [7, 8, 9] as const;
 const MEMBER_FAMILIES: Readonly<Record<number, "-4" | "-6">> = { 7: "-4", 8: "-6", 9: "-4" };
+/** Of wide schedules, by family: all, or only the last one. */
+const COMMON: Readonly<Record<string, NexthopJson[]>> = {
+  "-4": [
+    { via: "10.0.1.3", dev: "v2", weight: 2 },
+    { via: "10.0.0.3", dev: "v0" },
+  ],
+  "-6": [
+    { via: "fe80::3", dev: "v2" },
+    { via: "2001:db8::3", dev: "v0" },
+  ],
+};
 const TYPES = ["blackhole", "unreachable", "prohibit", "throw"] as const;
+
+/** Keys of each family beside the others in a wide schedule: enough for routes by nexthop objects of the daemon's own. */
+const WIDE_KEYS = 160;
 
 /** Prefixes inside one another and beside one another, of both families; none of them leads to a gateway. */
 export function createKeys(prng: Prng): RouteKey[] {
   const prefixes = ["198.18.0.0/15", "198.18.0.0/16", "198.18.1.1/32", "2001:db8:f000::/36", "2001:db8:f001:1::1/128"];
   for (let index = 0; index < 28; index++) prefixes.push(`198.18.${index}.0/24`, `2001:db8:f${hex(index)}::/48`);
   return prefixes.map((prefix) => ({ prefix, table: prng.pick(TABLES), metric: prng.chance(0.8) ? 20 : 30 }));
+}
+
+/** Many more of them, all in one table. */
+export function createWideKeys(): RouteKey[] {
+  return Array.from({ length: WIDE_KEYS }, (_, index) => [`198.19.0.${index}/32`, `2001:db8:e${hex(index)}::/48`])
+    .flat()
+    .map((prefix) => ({ prefix, table: 254, metric: 20 }));
+}
+
+function isWide({ prefix }: RouteKey): boolean {
+  return prefix.startsWith("198.19.") || prefix.startsWith("2001:db8:e");
 }
 
 function hex(index: number): string {
@@ -67,6 +92,9 @@ export class RandomUpdates {
   #install(key: RouteKey): UpdateJson {
     const prng = this.#prng;
     const isIpv6 = key.prefix.includes(":");
+    // Nearly all by the same few nexthops.
+    if (isWide(key) && prng.chance(0.9))
+      return { ...key, nexthops: COMMON[isIpv6 ? "-6" : "-4"]!.slice(prng.below(2)) };
     const update: UpdateJson = { ...key, ...this.#destination(isIpv6) };
     if (prng.chance(0.1)) update.mtu = prng.pick([1400, 9000]);
     if (prng.chance(0.15)) update.distance = prng.pick([5, 20, 200]);

@@ -39,6 +39,10 @@ export class ScheduleWorld {
   readonly #foreign = new Set<RouteKey>();
   readonly #down = new Set<string>();
   readonly #removed = new Set<string>();
+  /** Links whose MTU is too small for IPv6. */
+  readonly #small = new Set<string>();
+  /** Links that have IPv6 switched off. */
+  readonly #ipv4Only = new Set<string>();
 
   /** `keys`: those that owners choose from. */
   constructor(prng: Prng, keys: readonly RouteKey[]) {
@@ -54,6 +58,9 @@ export class ScheduleWorld {
       () => this.#flipLink(["v0", "v2"]),
       () => this.#flipLink(["v1", "v3"]),
       () => this.#flipAddress(),
+      () => this.#flushAddresses(),
+      () => this.#flipMtu(),
+      () => this.#flipIpv6(),
       () => this.#some(6).map((key) => `route del ${words(key)} proto 210`),
       () => this.#some(4).map((key) => `route change ${words(key)} ${this.#elsewhere(key)} proto 210`),
       () => this.#replaceWithForeign(),
@@ -76,7 +83,11 @@ export class ScheduleWorld {
   heal(): void {
     this.#down.clear();
     this.#removed.clear();
-    this.#run([...LINKS.map((link) => `link set ${link} up`), ...this.#restoreAddresses(), ...this.#removeForeign()]);
+    this.#small.clear();
+    const ipv6 = Array.from(this.#ipv4Only, (link) => switchIpv6(link, true));
+    this.#ipv4Only.clear();
+    this.#run(LINKS.map((link) => `link set ${link} up mtu 1500`));
+    this.#run([...ipv6, ...this.#restoreAddresses(), ...this.#removeForeign()]);
   }
 
   read(): Held {
@@ -118,9 +129,15 @@ export class ScheduleWorld {
     return this.ns.ipJson("-N", family, "route", "show", "table", "all", "proto", String(protocol));
   }
 
-  /** Lines of `ip -batch`; what the kernel refuses does not matter. */
+  /** Lines of `ip -batch`, and `sysctl` ones before them; what the kernel refuses does not matter. */
   #run(lines: readonly string[]): void {
-    this.ns.ipBatch(lines, { force: true });
+    const isSysctl = (line: string): boolean => line.startsWith(SYSCTL);
+    // An interface with so small an MTU has no such switch, which -e overlooks.
+    for (const line of lines.filter(isSysctl)) this.ns.exec("sysctl", ["-eqw", line.slice(SYSCTL.length)]);
+    this.ns.ipBatch(
+      lines.filter((line) => !isSysctl(line)),
+      { force: true },
+    );
   }
 
   #some(countMax: number): RouteKey[] {
@@ -142,6 +159,27 @@ export class ScheduleWorld {
     if (this.#removed.delete(address)) return this.#restoreAddresses();
     this.#removed.add(address);
     return [`address del ${address}`];
+  }
+
+  #flushAddresses(): string[] {
+    const link = this.#prng.pick(["v0", "v2"]);
+    for (const address of ADDRESSES) if (address.endsWith(link)) this.#removed.add(address);
+    return [`address flush dev ${link}`];
+  }
+
+  /** With an MTU below 1280 a link has no IPv6. */
+  #flipMtu(): string[] {
+    const link = this.#prng.pick(["v0", "v2"]);
+    if (this.#small.delete(link)) return [`link set ${link} mtu 1500`, ...this.#restoreAddresses()];
+    this.#small.add(link);
+    return [`link set ${link} mtu 1200`];
+  }
+
+  #flipIpv6(): string[] {
+    const link = this.#prng.pick(["v0", "v2"]);
+    if (this.#ipv4Only.delete(link)) return [switchIpv6(link, true), ...this.#restoreAddresses()];
+    this.#ipv4Only.add(link);
+    return [switchIpv6(link, false)];
   }
 
   #restoreAddresses(): string[] {
@@ -194,6 +232,12 @@ export class ScheduleWorld {
       return [`nexthop replace id ${id} group ${group[0].id}`];
     };
   }
+}
+
+const SYSCTL = "sysctl ";
+
+function switchIpv6(link: string, isOn: boolean): string {
+  return `${SYSCTL}net.ipv6.conf.${link}.disable_ipv6=${isOn ? 0 : 1}`;
 }
 
 function words({ prefix, table, metric }: RouteKey): string {

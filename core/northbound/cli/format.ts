@@ -339,17 +339,32 @@ export function formatLookup({ address, table, route }: LookupJson): string {
 export function formatEvent(name: string, data: unknown): string {
   const { time } = data as { time?: number };
   const clock = time === undefined ? "" : `${new Date(time).toISOString().slice(11, 23)} `;
-  return `${clock}${name.padEnd(6)} ${describeEvent(name, data)}\n`;
+  const word = name === "nexthop_drift" ? "drift" : name;
+  return `${clock}${word.padEnd(6)} ${describeEvent(name, data)}\n`;
 }
 
 /** `203.0.113.0/24 table main missing, by ip[4711]; repaired at once`. */
-function describeDrift({ prefix, table, kind, by, repairInMs, times }: EventsJson["drift"]): string {
-  const where = `${prefix} table ${table === RT_TABLE_DEFAULT ? "main" : table}`;
+function describeDrift(event: EventsJson["drift"]): string {
+  const { prefix, table } = event;
+  return describeDifference(`${prefix} table ${table === RT_TABLE_DEFAULT ? "main" : table}`, event);
+}
+
+/** `nexthop object 250000003 of group 7 missing, by ip[4711]; repaired at once`. */
+function describeNexthopDrift(event: EventsJson["nexthop_drift"]): string {
+  const { id, nexthopGroups } = event;
+  const of = nexthopGroups.length === 0 ? "" : ` of group ${nexthopGroups.join(", ")}`;
+  return describeDifference(`nexthop object ${id}${of}`, event);
+}
+
+function describeDifference(
+  what: string,
+  { kind, by, repairInMs, times }: Pick<EventsJson["drift"], "kind" | "by" | "repairInMs" | "times">,
+): string {
   const repair =
     repairInMs === 0
       ? "repaired at once"
       : `repair in ${(repairInMs / 1000).toFixed(1)} s, because it is the ${ordinal(times)} time`;
-  return `${where} ${kind}${by === undefined ? "" : `, by ${by}`}; ${repair}`;
+  return `${what} ${kind}${by === undefined ? "" : `, by ${by}`}; ${repair}`;
 }
 
 /** `1st`, `2nd`, `11th`. */
@@ -370,6 +385,8 @@ function describeEvent(name: string, data: unknown): string {
     }
     case "drift":
       return describeDrift(data as EventsJson["drift"]);
+    case "nexthop_drift":
+      return describeNexthopDrift(data as EventsJson["nexthop_drift"]);
     case "health": {
       const { ready, reasons } = data as EventsJson["health"];
       return ready ? "ready" : `not ready: ${reasons.join("; ")}`;

@@ -6,7 +6,11 @@ import { hintForFailure } from "../../../core/northbound/hint.ts";
 import { parseUpdateLine } from "../../../core/northbound/update_line.ts";
 
 const devices = ["", "lo", "", "v0", "v1"];
-const resolver = { deviceIndex: (name: string) => Math.max(0, devices.indexOf(name)), vrfTable: () => 0 };
+const GONE = 9;
+const resolver = {
+  deviceIndex: (name: string) => (name === "gone" ? GONE : Math.max(0, devices.indexOf(name))),
+  vrfTable: () => 0,
+};
 
 function hint(errno: string, message: string, line: string): string {
   const update = createRouteUpdate();
@@ -38,7 +42,9 @@ describe("hintForFailure", () => {
     ["ENETDOWN", "Device for nexthop is not up", VIA, "link v0 is down; ip link set v0 up"],
     ["ENETDOWN", "", VIA6, "link v0 is down; ip link set v0 up"],
     ["ENETDOWN", "", "route add 10.1.0.0/16 nexthop dev v0 nexthop dev v1", "v0, v1: a link is down; see ip link"],
-    ["ENODEV", "", VIA, "v0 is gone; ip link shows what there is"],
+    ["ENODEV", "", "route add 10.1.0.0/16 dev gone", "interface 9 is gone; ip link shows what there is"],
+    ["ENODEV", "", VIA, "v0 takes no IPv4 routes; its MTU has to be 68 or more"],
+    ["ENODEV", "", VIA6, "v0 takes no IPv6 routes; its MTU has to be 1280 or more"],
     ["EINVAL", "Invalid prefsrc address", `${VIA} src 10.7.7.7`, "prefsrc 10.7.7.7 is on no interface"],
     ["EINVAL", "Invalid source address", `${VIA6} src 2001:db8::77`, "prefsrc 2001:db8::77 is on no interface"],
     ["EINVAL", "Gateway can not be a local address", VIA6, "2001:db9::1 on v0 is this machine's own address"],

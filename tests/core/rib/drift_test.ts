@@ -12,10 +12,15 @@ function listen(): { drift: Drift; told: string[] } {
 
 describe("drift", () => {
   it("repairs at once the first time, and later and later what is changed again and again", () => {
-    const drift = new Drift();
+    let time = 0;
+    const drift = new Drift(() => time);
     const events: DriftEvent[] = [];
     drift.onDrift = (event) => events.push(event);
-    const delays = Array.from({ length: 10 }, () => drift.found(DriftKind.MISSING, Family.IPV4, 7));
+    const delays = Array.from({ length: 10 }, () => {
+      const delayMs = drift.found(DriftKind.MISSING, Family.IPV4, 7);
+      time += 1000 + delayMs;
+      return delayMs;
+    });
     assert.deepEqual(delays, [0, 250, 500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]);
     assert.deepEqual(
       events.map(({ times }) => times),
@@ -23,6 +28,19 @@ describe("drift", () => {
     );
     assert.equal(drift.found(DriftKind.CHANGED, Family.IPV6, 7), 0, "routes of the other family are others");
     assert.deepEqual(drift.counts, { missing: 10, changed: 1, unexpected: 0 });
+  });
+
+  it("puts no repair off for longer than it has been going on: a flush is over soon", () => {
+    let time = 0;
+    const drift = new Drift(() => time);
+    const found = (): number => drift.found(DriftKind.MISSING, Family.IPV4, 7);
+    const delays = Array.from({ length: 12 }, () => {
+      time += 100;
+      return found();
+    });
+    assert.deepEqual(delays, [0, 250, 250, 300, 400, 500, 600, 700, 800, 900, 1000, 1100]);
+    time += 61_000 + 1100;
+    assert.equal(found(), 0, "left alone for a minute, it is nobody's any more");
   });
 
   it("names who was heard to do it, until that has been looked at", () => {
@@ -85,12 +103,21 @@ describe("drift", () => {
   });
 
   it("remembers no more routes than it has room for, and repairs the others at once", () => {
-    const drift = new Drift();
-    for (let route = 1; route <= 20_000; route++) {
+    let time = 0;
+    const drift = new Drift(() => time);
+    const found = (route: number): number => {
       drift.hear(Family.IPV4, route, { by: "ip[1]", portId: 1 });
-      drift.found(DriftKind.MISSING, Family.IPV4, route);
-    }
-    assert.equal(drift.found(DriftKind.MISSING, Family.IPV4, 1), 250);
-    assert.equal(drift.found(DriftKind.MISSING, Family.IPV4, 20_000), 0);
+      return drift.found(DriftKind.MISSING, Family.IPV4, route);
+    };
+    for (let route = 1; route <= 16_384; route++) found(route);
+    const startedAt = performance.now();
+    // A full table that somebody flushes. Looking through all that is remembered for each of them takes minutes.
+    for (let route = 16_385; route <= 600_000; route++) assert.equal(found(route), 0);
+    assert.ok(performance.now() - startedAt < 20_000);
+    assert.equal(found(1), 250);
+    assert.equal(found(600_000), 0);
+    time += 62_000;
+    assert.equal(found(600_000), 0, "there is room again");
+    assert.equal(found(600_000), 250);
   });
 });

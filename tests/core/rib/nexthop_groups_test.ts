@@ -246,15 +246,21 @@ describe("nexthop groups", () => {
 
   it("repairs what somebody deletes, flushes or changes", async () => {
     const bench = await NexthopBench.start();
+    bench.watch();
     await bench.groups.set(7, group([nexthop(2, 9), nexthop(3, 9)]));
     bench.route(1, 7);
     await bench.settled();
     const by = { kind: "nexthop", protocol: 210, portId: 5, by: "ip[5]" } as const;
     const [single] = bench.groups.objects.singles();
     bench.kernel.drop(single!.id);
-    assert.deepEqual(bench.readings.onChange({ ...by, action: "delete", id: single!.id })?.kind, "missing");
+    bench.readings.onChange({ ...by, action: "delete", id: single!.id });
     await bench.settled();
     assert.equal(bench.held(7), "2.9*1 3.9*1");
+    assert.deepEqual(bench.told.splice(0), ["0 of [7] missing by ip[5], 1: 0"]);
+    bench.groups.onDrift = ({ kind, harmed }) => {
+      bench.told.push(`${kind} ${harmed}`);
+      return 0;
+    };
     const ids = [...bench.kernel.objects.keys()];
     for (const id of ids) bench.kernel.drop(id);
     for (const id of ids) bench.readings.onChange({ ...by, action: "delete", id });
@@ -264,10 +270,79 @@ describe("nexthop groups", () => {
     const object = bench.kernel.objects.get(bench.id(7));
     assert.ok(object?.kind === NexthopObjectKind.GROUP);
     object.members[0]!.weight = 99;
-    assert.equal(bench.readings.onChange({ ...by, action: "new", id: bench.id(7) })?.kind, "changed");
+    bench.told.length = 0;
+    bench.readings.onChange({ ...by, action: "new", id: bench.id(7) });
     await bench.settled();
     assert.equal(bench.held(7), "2.9*1 3.9*1");
-    assert.equal(bench.readings.onChange({ ...by, action: "delete", id: 12 }), null);
+    assert.equal(bench.readings.onChange({ ...by, action: "delete", id: 12 }), false);
+    assert.deepEqual(bench.told, ["changed 7"]);
+    await bench.close();
+  });
+
+  it("tells what was taken away and by whom, its routes too", async () => {
+    const bench = await NexthopBench.start();
+    bench.watch();
+    await bench.groups.set(7, group([nexthop(2, 9), nexthop(3, 9)]));
+    const route = bench.route(1, 7) + 1;
+    await bench.settled();
+    const ids = [...bench.kernel.objects.keys()];
+    // As `ip nexthop flush` is heard: the members, the shrunk group, and that it is gone.
+    for (const id of ids) bench.kernel.drop(id);
+    const by = { kind: "nexthop", protocol: 210, portId: 5, by: "ip[5]" } as const;
+    const actions = [
+      ["delete", 0],
+      ["new", 2],
+      ["delete", 1],
+      ["delete", 2],
+    ] as const;
+    for (const [action, index] of actions) bench.readings.onChange({ ...by, action, id: ids[index]! });
+    await bench.settled();
+    assert.deepEqual(bench.told.splice(0), [
+      "0 of [7] missing by ip[5], 1: 0",
+      "2 of [7] changed by ip[5], 1: 0",
+      "1 of [7] missing by ip[5], 1: 0",
+      `route ${route} missing by ip[5]: 0`,
+    ]);
+    assert.deepEqual(bench.kernel.routes.get(1), { object: bench.id(7) });
+    for (const link of [2, 3]) bench.setLink(link, false);
+    await bench.settled();
+    assert.deepEqual(bench.told.splice(0), [
+      "0 of [7] missing by the kernel with link v2, 1: 0",
+      "1 of [7] missing by the kernel with link v3, 1: 0",
+      `route ${route} missing by the kernel with link v3: 0`,
+    ]);
+    assert.deepEqual(bench.drift.nexthopCounts, { missing: 4, changed: 1, unexpected: 0 });
+    assert.equal(bench.drift.counts.missing, 2);
+    await bench.close();
+  });
+
+  it("leaves a group alone that somebody fights for, unless its client asks for it", async () => {
+    const bench = await NexthopBench.start();
+    bench.watch();
+    await bench.groups.set(7, group([nexthop(2, 9)]));
+    bench.route(1, 7);
+    await bench.settled();
+    const takeAway = (): void => {
+      const id = bench.id(7);
+      bench.kernel.drop(id);
+      bench.readings.onChange({ kind: "nexthop", action: "delete", id, protocol: 210, portId: 5, by: "ip[5]" });
+    };
+    takeAway();
+    await bench.settled();
+    assert.equal(bench.held(7), "2.9*1", "the first time it comes back at once");
+    takeAway();
+    await bench.settled();
+    assert.equal(bench.held(7), "none");
+    assert.equal(bench.state(1), RouteState.WAITING);
+    assert.match(bench.told.find((line) => line.includes(", 2:")) ?? "", /missing by ip\[5\], 2: 250$/);
+    await until("it comes back", () => bench.held(7) === "2.9*1");
+    await bench.settled();
+    assert.deepEqual(bench.kernel.routes.get(1), { object: bench.id(7) });
+    takeAway();
+    await bench.settled();
+    assert.equal(bench.held(7), "none");
+    await bench.groups.set(7, group([nexthop(2, 9)]));
+    assert.equal(bench.held(7), "2.9*1");
     await bench.close();
   });
 
@@ -397,24 +472,25 @@ describe("nexthop groups", () => {
 
   it("compares with a reading of the kernel, but not what was written since it began", async () => {
     const bench = await NexthopBench.start();
+    bench.watch();
     await bench.groups.set(7, group([nexthop(2, 9), nexthop(3, 9)]));
     bench.route(1, 7);
     await bench.settled();
     bench.readings.begin();
-    assert.deepEqual(bench.readings.end(bench.kernel.reading()), []);
+    assert.equal(bench.readings.end(bench.kernel.reading()), 0);
     bench.readings.begin();
     const stale = bench.kernel.reading();
     await bench.groups.set(7, group([nexthop(2, 9, 4)]));
     await bench.settled();
-    assert.deepEqual(bench.readings.end(stale), []);
+    assert.equal(bench.readings.end(stale), 0);
     const old = bench.id(7);
     bench.kernel.drop(old);
     bench.kernel.objects.set(NEXTHOP_ID_MIN + 99, { kind: NexthopObjectKind.SINGLE, nexthop: nexthop(4, 4) });
     bench.readings.begin();
-    const drift = bench.readings.end(bench.kernel.reading());
-    assert.deepEqual(drift, [
-      { id: old, kind: "missing" },
-      { id: NEXTHOP_ID_MIN + 99, kind: "orphan" },
+    assert.equal(bench.readings.end(bench.kernel.reading()), 2);
+    assert.deepEqual(bench.told.splice(0), [
+      `${old - NEXTHOP_ID_MIN} of [7] missing by , 1: 0`,
+      "99 of [] unexpected by , 1: 0",
     ]);
     await bench.settled();
     assert.equal(bench.held(7), "2.9*4");

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { DplaneError, U32 } from "../../../core/context/layout.ts";
+import { Family } from "../../../core/model/route.ts";
 import { Cause, causeOf, Retrier } from "../../../core/rib/retry.ts";
 import { ERRNO } from "../../../ffi/libc/errno.ts";
 import { Harness, specOf } from "../../support/harness.ts";
@@ -14,7 +15,9 @@ describe("causeOf", () => {
     [ERRNO.ENODEV, "", Cause.LINK],
     [ERRNO.ENETDOWN, "Device for nexthop is not up", Cause.LINK],
     [ERRNO.ENETUNREACH, "Nexthop has invalid gateway", Cause.ADDRESS],
-    [ERRNO.EINVAL, "Invalid prefsrc address", Cause.ADDRESS],
+    [ERRNO.EINVAL, "Invalid prefsrc address", Cause.SOURCE],
+    [ERRNO.EINVAL, "Invalid source address", Cause.SOURCE],
+    [ERRNO.EACCES, "IPv6 is disabled on nexthop device", Cause.IPV6],
     [ERRNO.EINVAL, "Nexthop id does not exist", Cause.NEXTHOP],
     [ERRNO.ENOSPC, "", Cause.ROOM],
     [ERRNO.EEXIST, "a route of protocol bird (12) has this prefix", Cause.FOREIGN],
@@ -61,6 +64,43 @@ describe("retrier", () => {
     retrier.wake(Cause.LINK, Cause.ADDRESS);
     await until("it is programmed", () => harness.rib.failedCount === 1);
     assert.deepEqual(tries, [1, 2, 1], "what is programmed is not tried");
+    retrier.stop();
+    await harness.stop();
+  });
+
+  it("tries that route again which somebody else's has made way for, and no other", async () => {
+    const taken = new Set([1, 2, 3]);
+    const tries: number[] = [];
+    const provider = new ScriptedProvider((io, slot) => {
+      const number = io.contexts.u8[slot * 256 + 64 + 3]!;
+      tries.push(number);
+      if (taken.has(number)) io.contexts.fail(slot, ERRNO.EEXIST);
+      else programs(io, slot);
+    });
+    const harness = new Harness({ spawn: createInlineSpawn(() => provider), providers: [specOf({ name: "kernel" })] });
+    const { rib } = harness;
+    const retrier = new Retrier(rib);
+    await harness.start();
+    for (const number of [1, 2, 3]) harness.install(number);
+    rib.flush();
+    await harness.settled();
+    assert.equal(rib.failedCount, 3);
+    tries.length = 0;
+    taken.delete(2);
+    const route = rib.findRoute(numberedUpdate(2));
+    retrier.makeWay(Family.IPV4, route);
+    await until("it is programmed", () => rib.failedCount === 2);
+    assert.deepEqual(tries, [2]);
+    retrier.makeWay(Family.IPV4, route);
+    // One that is being written may be refused because of what was there before.
+    taken.delete(3);
+    harness.install(1);
+    retrier.makeWay(Family.IPV4, rib.findRoute(numberedUpdate(1)));
+    rib.flush();
+    await until("the third is tried as well", () => tries.includes(3));
+    await harness.settled();
+    await rib.reconciler.idle();
+    assert.equal(tries.filter((number) => number === 2).length, 1, "what is programmed is not tried");
     retrier.stop();
     await harness.stop();
   });

@@ -282,6 +282,19 @@ describe("formatEvent", () => {
     assert.equal(formatEvent("health", { time, ready: true, reasons: [] }), "12:34:56.789 health ready\n");
   });
 
+  it("tells of nexthop objects what it tells of routes", () => {
+    const route = { time, kind: "missing", prefix: "10.4.0.0/16", table: 254, by: "ip[11]", repairInMs: 0, times: 1 };
+    const missing = "12:34:56.789 drift  10.4.0.0/16 table main missing, by ip[11]; repaired at once\n";
+    assert.equal(formatEvent("drift", route), missing);
+    const object = { time, kind: "changed", id: 250_000_003, nexthopGroups: [7, 9], repairInMs: 500, times: 3 };
+    const of = "12:34:56.789 drift  nexthop object 250000003 of group 7, 9 changed";
+    const fought = `${of}; repair in 0.5 s, because it is the 3rd time\n`;
+    assert.equal(formatEvent("nexthop_drift", object), fought);
+    const orphan = { ...object, kind: "unexpected", nexthopGroups: [], by: "ip[11]", repairInMs: 0 };
+    const taken = "12:34:56.789 drift  nexthop object 250000003 unexpected, by ip[11]; repaired at once\n";
+    assert.equal(formatEvent("nexthop_drift", orphan), taken);
+  });
+
   it("says how many events were left out", () => {
     const line = "12:34:56.789 lost   1,234 events, because this reader did not keep up\n";
     assert.equal(formatEvent("lost", { time, count: 1234 }), line);
@@ -298,6 +311,7 @@ describe("formatAudit", () => {
     audits: 1,
     last: null,
     drift: { missing: 0, changed: 0, unexpected: 0 },
+    nexthopDrift: { missing: 0, changed: 0, unexpected: 0 },
     repairs: { queued: 0, delayed },
     failed,
     contested: 0,
