@@ -18,6 +18,7 @@ import { NOBODY, type Owner } from "./owners.ts";
 import type { Rib } from "./rib.ts";
 import { RouteSet } from "./route_set.ts";
 import { NO_ROUTE } from "./route_store.ts";
+import { StaleWalk } from "./stale_walk.ts";
 import { WordList } from "./word_list.ts";
 
 /** Why a route cannot be on the list. */
@@ -82,7 +83,7 @@ export class RouteSync {
   readonly #newer = new RouteSet();
   readonly #entries = new WordList();
   #next = 0;
-  #walk = { family: Family.IPV4 as Family, route: NO_ROUTE };
+  #walk: StaleWalk | null = null;
   /** Whether what was found in a table must have been the owner's, by table. */
   readonly #isOwnTable = new Map<number, boolean>();
 
@@ -191,16 +192,11 @@ export class RouteSync {
   /** What {@linkcode withdraw} is to do with the next route of the RIB. */
   nextStale(): SyncStep {
     const rib = this.#rib;
-    const { family } = this.#walk;
+    this.#walk ??= new StaleWalk(rib);
+    if (!this.#walk.next()) return SyncStep.DONE;
+    const { family, route } = this.#walk;
     const store = rib.store(family);
-    this.#walk.route += 1;
-    const { route } = this.#walk;
-    if (route > store.last) {
-      if (family === Family.IPV6) return SyncStep.DONE;
-      this.#walk = { family: Family.IPV6, route: NO_ROUTE };
-      return SyncStep.PASSED;
-    }
-    if (!store.isUsed(route)) return SyncStep.PASSED;
+    if (route === NO_ROUTE || !store.isUsed(route)) return SyncStep.PASSED;
     if (this.#listed.has(family, route) || this.#newer.has(family, route)) return SyncStep.PASSED;
     if (this.#options.tables?.has(rib.keyClass(store, route).table) === false) return SyncStep.PASSED;
     this.family = family;

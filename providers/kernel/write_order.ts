@@ -2,7 +2,8 @@
  * The order in which a batch is put to the kernel. The kernel's IPv4 table is a trie whose nodes double as they fill
  * (net/ipv4/fib_trie.c), and routes that arrive in the order of their addresses fill one node after the other: each is
  * grown again and again. Ordered by the reversed bits of their addresses, neighbours come far apart and nodes fill evenly;
- * the same goes for deletions. IPv6 routes are best as they come, which mostly is the order of their addresses.
+ * IPv6 routes are best as they come, which mostly is the order of their addresses. So are deletions: what helps with these is
+ * an order over all of them (core/rib/stale_walk.ts), and within one batch none does.
  *
  * Nothing that may depend on another changes places with it: updates of one prefix keep their order, and what routes may
  * need to be taken (a nexthop object, a route to a gateway) is a barrier that nothing crosses. Thread of the provider.
@@ -51,7 +52,7 @@ export class WriteOrder {
 
   #sort(slots: Uint32Array, from: number, to: number): void {
     const order = this.#order;
-    if (to - from < SORT_MIN) {
+    if (to - from < SORT_MIN || this.#hasDelete(slots, from, to)) {
       for (let at = from; at < to; at++) order[this.#count++] = slots[at]!;
       return;
     }
@@ -65,6 +66,14 @@ export class WriteOrder {
     }
     keys.subarray(0, this.#keyCount).sort();
     for (let index = 0; index < this.#keyCount; index++) order[this.#count++] = slots[keys[index]! % PLACES]!;
+  }
+
+  #hasDelete(slots: Uint32Array, from: number, to: number): boolean {
+    const { u8 } = this.#contexts;
+    for (let at = from; at < to; at++) {
+      if (u8[slots[at]! * CONTEXT_BYTES + U8.OP] === ContextOp.ROUTE_DELETE) return true;
+    }
+    return false;
   }
 
   /** Whether what comes after it may depend on it, or it on what comes before. */

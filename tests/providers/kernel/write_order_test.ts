@@ -48,14 +48,8 @@ describe("WriteOrder", () => {
 
   it("keeps the order of IPv6 routes, and of updates of one prefix", () => {
     const lines = inOrder(30);
-    lines.splice(3, 0, "route del 10.0.7.0/24 via 192.0.2.1");
-    const twice = orderOf(
-      lines.map((line) =>
-        line.startsWith("route del")
-          ? { line: "route del 10.0.7.0/24", old: "route add 10.0.7.0/24 via 192.0.2.1" }
-          : line,
-      ),
-    );
+    lines.splice(3, 0, "route replace 10.0.7.0/24 via 192.0.2.2");
+    const twice = orderOf(lines);
     assert.equal(twice.filter((prefix) => prefix === "10.0.7").length, 2);
     assert.equal(twice.lastIndexOf("10.0.7") - twice.indexOf("10.0.7"), 1, "the same key, so side by side");
     const ipv6 = Array.from(
@@ -64,6 +58,17 @@ describe("WriteOrder", () => {
     );
     const mixed = orderOf([...ipv6, ...inOrder(20)]);
     assert.deepEqual(mixed.slice(0, 20), Array(20).fill("32.1.13"), "IPv6 first, as it came");
+  });
+
+  it("leaves all as they come where there are deletions, whose order is made where all of them are known", () => {
+    const old = (number: number) => `route add 10.0.${number}.0/24 via 192.0.2.1`;
+    const deletions = Array.from({ length: 32 }, (_, number) => ({
+      line: `route del 10.0.${number}.0/24`,
+      old: old(number),
+    }));
+    assert.deepEqual(orderOf(deletions), prefixes(Array.from({ length: 32 }, (_, index) => index)));
+    const mixed = orderOf([...inOrder(32), deletions[5]!]);
+    assert.deepEqual(mixed, [...prefixes(Array.from({ length: 32 }, (_, index) => index)), "10.0.5"]);
   });
 
   it("lets nothing cross a route by which the kernel may find gateways, nor what takes one away", () => {
