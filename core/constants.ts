@@ -46,6 +46,8 @@ export const OWNER_DISTANCE_DEFAULT = 20;
 export const CONTEXT_BYTES = 256;
 /** Kernel or provider text that a context carries back to the client. */
 export const ERROR_TEXT_BYTES = 96;
+/** Longest such text where there is more memory for it: where plugins may say much. */
+export const LONG_TEXT_BYTES = 255;
 
 /**
  * Routes with the same nexthops from which on these are kept in the kernel as an object that the routes name. A few

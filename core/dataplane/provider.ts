@@ -46,6 +46,11 @@ export interface RegisteredProvider extends ProviderSpec {
   id: number;
 }
 
+/** What stands for a provider in a context's BYPASSED. */
+export function providerBit(id: number): number {
+  return 1 << (id - 1);
+}
+
 /** What a provider is given: its contexts, its queues and its voice. Used on the provider's own thread only. */
 export interface ProviderIo {
   readonly id: number;

@@ -10,7 +10,7 @@ import { Doorbell } from "../ring/doorbell.ts";
 import { RingObserver } from "../ring/spsc_ring.ts";
 import { ProviderCounter, providerCounters } from "./counters.ts";
 import { createProviderMemory, type DataplaneMemory, type ProviderMemory } from "./memory.ts";
-import { PROVIDER_PRIORITY_NAMES, type ProviderSpec, type RegisteredProvider } from "./provider.ts";
+import { PROVIDER_PRIORITY_NAMES, type ProviderSpec, providerBit, type RegisteredProvider } from "./provider.ts";
 import { Pulse } from "./pulse.ts";
 import { type SpawnThread, Thread } from "./supervisor.ts";
 import type { FromThread, ProviderSeat, ToThread } from "./thread.ts";
@@ -114,6 +114,12 @@ export class ProviderRegistry {
     return this.#entries[id - 1]?.registered.name ?? "";
   }
 
+  /** The names for the bits of a context's BYPASSED. */
+  names(bits: number): string[] {
+    const registered = this.#entries.map((entry) => entry.registered);
+    return registered.filter(({ id }) => (bits & providerBit(id)) !== 0).map(({ name }) => name);
+  }
+
   /** Gives each provider fresh queues, for a new dataplane thread, and names those that live on it. */
   seatAll(): ProviderSeat[] {
     this.#ending = false;
@@ -167,11 +173,11 @@ export class ProviderRegistry {
     if (this.#ending || entry.thread !== thread) return;
     entry.thread = null;
     this.#setState(entry, "failed", reason);
-    const { name, id } = entry.registered;
+    const { name } = entry.registered;
     const pauseMs = Math.min(PROVIDER_RESTART_MIN_MS * 2 ** entry.restarts, PROVIDER_RESTART_MAX_MS);
     this.#options.log.error("Provider failed; the pipeline goes on without it", { provider: name, reason, pauseMs });
     const dataplane = this.#dataplane!;
-    dataplane.post({ type: "detach", id });
+    dataplane.post({ type: "detach", registered: entry.registered });
     entry.restarts += 1;
     setTimeout(() => {
       if (this.#ending || this.#dataplane !== dataplane || entry.thread !== null) return;

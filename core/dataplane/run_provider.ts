@@ -32,7 +32,7 @@ export async function runProvider(start: ProviderStart, environment: ThreadEnvir
   const runner = new ProviderRunner({
     registered,
     provider,
-    contexts: new Contexts(memory.contexts),
+    contexts: new Contexts(memory.contexts, memory.longTexts),
     attrs: new AttrsReader(memory.attrs),
     inRing: new RingConsumer(seat.memory.inRing),
     outRing: new RingProducer(seat.memory.outRing),

@@ -33,8 +33,8 @@ export type ToThread =
   | { type: "attach"; seat: ProviderSeat }
   /** The pipeline is complete, as far as its providers could be started: work begins. */
   | { type: "run" }
-  /** The thread of a provider has ended. */
-  | { type: "detach"; id: number }
+  /** The thread of a provider has ended, or did not come up. */
+  | { type: "detach"; registered: RegisteredProvider }
   /** No new work will come (FRR: `zebra_dplane_pre_finish`). */
   | { type: "finish-early" }
   /** For one provider: {@linkcode Provider.onMessage}. */

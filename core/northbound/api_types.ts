@@ -77,6 +77,8 @@ export interface ResultJson {
   /** With `rib_programmed`: the owner whose route is in the FIB instead, or what the route waits for. */
   winner?: string;
   waitingFor?: string;
+  /** Providers that were down, or did not decide: it went on without their word. */
+  bypassed?: string[];
 }
 
 /** Counts of a request's results. */
@@ -88,6 +90,8 @@ export interface SummaryJson {
   skipped: number;
   superseded: number;
   rejected: number;
+  /** Results among them that say `bypassed`; absent where none does. */
+  bypassed?: number;
   elapsedMs: number;
 }
 

@@ -101,6 +101,12 @@ const resultFields: Record<string, Schema> = {
   table: count("Routing table."),
   metric: count("Metric."),
   ...outcomeFields,
+  bypassed: {
+    type: "array",
+    items: string("Name of the provider."),
+    minItems: 1,
+    description: "Providers that were down, or did not decide: it went on without their word.",
+  },
 };
 const OPTIONAL_OUTCOME = ["provider", "error", "winner", "waitingFor"];
 
@@ -160,6 +166,7 @@ const summaryFields: Record<string, Schema> = {
   skipped: count("A provider asked to bypass the kernel."),
   superseded: count("Replaced in the queue by a later update of the same route."),
   rejected: count("Invalid, or refused."),
+  bypassed: count("Results among them that went on without the word of a provider; absent where there are none."),
   elapsedMs: { type: "number", minimum: 0, description: "From the request to the last result." },
 };
 
@@ -173,7 +180,7 @@ const syncSummary: Schema = object(
     swept: count("Routes found in the kernel at the start, in tables of this owner only, that the body does not have."),
     error: reference("Error"),
   },
-  ["error"],
+  ["bypassed", "error"],
 );
 
 const planSummary: Schema = object({
@@ -399,7 +406,7 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
   Result: object({ line: count("Number of the line or array element, from 1."), ...resultFields }, [
     ...Object.keys(resultFields).filter((name) => name !== "status"),
   ]),
-  Summary: object(summaryFields),
+  Summary: object(summaryFields, ["bypassed"]),
   SummaryLine: object({ summary: reference("Summary") }),
   SyncSummary: syncSummary,
   SyncSummaryLine: object({ summary: reference("SyncSummary") }),
@@ -475,7 +482,7 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
   Providers: object({ providers: { type: "array", items: reference("Provider") } }),
   Health: health,
   Readiness: readiness,
-  ResultEvent: object({ time, ...resultFields, owner: string("Owner.") }, ["source", ...OPTIONAL_OUTCOME]),
+  ResultEvent: object({ time, ...resultFields, owner: string("Owner.") }, ["source", ...OPTIONAL_OUTCOME, "bypassed"]),
   KernelEvent: object({
     time,
     object: words(["link", "address", "route", "nexthop"], "What changed."),

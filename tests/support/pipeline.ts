@@ -6,7 +6,7 @@ import { ContextPool } from "../../core/context/pool.ts";
 import { LoopCounter, loopCounters, ProviderCounter, providerCounters } from "../../core/dataplane/counters.ts";
 import { DataplaneLoop, type Station } from "../../core/dataplane/loop.ts";
 import { createDataplaneMemory, createProviderMemory } from "../../core/dataplane/memory.ts";
-import type { Provider, ProviderPriority } from "../../core/dataplane/provider.ts";
+import type { Provider, ProviderPriority, RegisteredProvider } from "../../core/dataplane/provider.ts";
 import { ProviderRunner } from "../../core/dataplane/provider_runner.ts";
 import { RingConsumer, RingProducer } from "../../core/ring/spsc_ring.ts";
 import { createQuietLog, type QuietLog } from "./quiet_log.ts";
@@ -14,6 +14,7 @@ import { createQuietLog, type QuietLog } from "./quiet_log.ts";
 /** A provider in the stepped pipeline. */
 export interface Seat {
   id: number;
+  registered: RegisteredProvider;
   runner: ProviderRunner;
   counters: Float64Array;
   inRing: RingProducer;
@@ -69,7 +70,7 @@ export class SteppedPipeline {
     const memory = createProviderMemory(this.contexts.slots);
     const counters = providerCounters(this.#memory.counters, id);
     const registered = { id, name: `provider-${id}`, kind: "test", priority, threaded, options: {} };
-    const seat = { id, counters, threaded, isDead: false, woken: 0 } as Seat;
+    const seat = { id, registered, counters, threaded, isDead: false, woken: 0 } as Seat;
     seat.runner = new ProviderRunner({
       registered,
       provider,
@@ -115,7 +116,7 @@ export class SteppedPipeline {
   /** The provider's thread has ended. */
   detach(seat: Seat): void {
     seat.isDead = true;
-    this.loop.detach(seat.id);
+    this.loop.detach(seat.registered);
   }
 
   /** Takes all results there are. */

@@ -102,6 +102,7 @@ export function formatSyncSummary(summary: SyncSummaryJson): string {
     [summary.rejected, "not done"],
   ] as const;
   const counts = words.filter(([count]) => count > 0).map(([count, word]) => `${formatCount(count)} ${word}`);
+  if (summary.bypassed !== undefined) counts.push(`${formatCount(summary.bypassed)} without the word of a provider`);
   const routes = `${formatCount(summary.received)} route${summary.received === 1 ? "" : "s"}`;
   const head = `${routes} in ${(summary.elapsedMs / 1000).toFixed(2)} s`;
   return `${counts.length === 0 ? head : `${head}: ${counts.join(", ")}`}\n`;
@@ -167,7 +168,9 @@ export function formatError({ message, code }: ErrorJson): string {
 export function formatResult(result: Omit<ResultJson, "line">): string {
   const table = result.table === undefined || result.table === RT_TABLE_DEFAULT ? "main" : String(result.table);
   const name = result.prefix === undefined ? "" : `${result.prefix} table ${table}: `;
-  return `${name}${describeResult(result)}${result.error?.hint === undefined ? "" : `; ${result.error.hint}`}`;
+  const hint = result.error?.hint === undefined ? "" : `; ${result.error.hint}`;
+  const bypassed = result.bypassed === undefined ? "" : ` (without the word of ${result.bypassed.join(", ")})`;
+  return `${name}${describeResult(result)}${bypassed}${hint}`;
 }
 
 function describeResult({ op, status, provider, error, winner, waitingFor }: Omit<ResultJson, "line">): string {
@@ -215,6 +218,7 @@ export function formatSummary(summary: SummaryJson): string {
     ([key, word]) => `${formatCount(summary[key])} ${word}`,
   );
   const seconds = summary.elapsedMs / 1000;
+  if (summary.bypassed !== undefined) counts.push(`${formatCount(summary.bypassed)} without the word of a provider`);
   const rate = summary.elapsedMs > 0 ? ` (${formatCount(Math.round(summary.received / seconds))}/s)` : "";
   const head = `${formatCount(summary.received)} update${summary.received === 1 ? "" : "s"} in ${seconds.toFixed(2)} s${rate}`;
   return `${counts.length === 0 ? head : `${head}: ${counts.join(", ")}`}\n`;
