@@ -91,6 +91,8 @@ export const PROVIDER_RESTART_MIN_MS = 1000;
 export const PROVIDER_RESTART_MAX_MS = 30_000;
 /** Calls of a provider that may fail one after the other before it loses what it holds from earlier calls. */
 export const PROVIDER_EXCEPTIONS_MAX = 3;
+/** Least memory limit of a plugin: its process needs a part of that before it has done anything. */
+export const PLUGIN_MEMORY_MIN = 64 << 20;
 /** How long a shutdown waits for updates under way, and then for threads. */
 export const FINISH_DEADLINE_MS = 10_000;
 export const STOP_DEADLINE_MS = 2000;

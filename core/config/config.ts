@@ -3,7 +3,7 @@
  * that is wrong is reported, each with its place, so that one look at the output is enough to repair a file. Main thread,
  * at start and on SIGHUP.
  */
-import { resolve } from "node:path";
+import { dirname, resolve } from "node:path";
 import { parse, TomlError } from "smol-toml";
 import type { z } from "zod";
 import { CONFIG_PATH_DEFAULT } from "../constants.ts";
@@ -92,8 +92,21 @@ export type ProviderConfig = ProviderConfigBase &
     | { kind: "fpm"; address: Endpoint; profile: "frr" | "sonic"; nexthopGroups: boolean; exportFailed: boolean }
     | { kind: "test"; seed: number; failRate: number; delayMs: number }
     | { kind: "record"; path: string }
-    | { kind: "plugin"; path: string }
+    | ({ kind: "plugin" } & PluginConfig)
   );
+
+export interface PluginConfig {
+  /** Absolute. */
+  path: string;
+  options: Record<string, unknown>;
+  failClosed: boolean;
+  timeBudgetMs: number;
+  hangTimeMs: number;
+  answerTimeMs: number;
+  errorBudget: number;
+  memoryLimit: number;
+  privileged: boolean;
+}
 
 /** Flags of `dplaned run` that override a key; absent ones do not. */
 export interface ConfigFlags {
@@ -389,11 +402,12 @@ function toConfig(path: string | null, { daemon, dataplane, kernel, fpm, owner, 
       tables: each.tables,
       takeOver: each["take-over"],
     })),
-    providers: provider.map(toProviderConfig),
+    providers: provider.map((each) => toProviderConfig(each, resolve(path ?? CONFIG_PATH_DEFAULT))),
   };
 }
 
-function toProviderConfig(provider: ParsedConfig["provider"][number]): ProviderConfig {
+/** `configPath` is the file in which it stands. */
+function toProviderConfig(provider: ParsedConfig["provider"][number], configPath: string): ProviderConfig {
   const { name, priority, threaded } = provider;
   const base = { name, priority, threaded };
   switch (provider.kind) {
@@ -419,6 +433,18 @@ function toProviderConfig(provider: ParsedConfig["provider"][number]): ProviderC
     case "record":
       return { ...base, kind: "record", path: provider.path };
     case "plugin":
-      return { ...base, kind: "plugin", path: provider.path };
+      return {
+        ...base,
+        kind: "plugin",
+        path: resolve(dirname(configPath), provider.path),
+        options: provider.options,
+        failClosed: provider["fail-closed"],
+        timeBudgetMs: provider["time-budget"],
+        hangTimeMs: provider["hang-time"],
+        answerTimeMs: provider["answer-time"],
+        errorBudget: provider["error-budget"],
+        memoryLimit: provider["memory-limit"],
+        privileged: provider.privileged,
+      };
   }
 }

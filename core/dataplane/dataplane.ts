@@ -287,6 +287,7 @@ export class Dataplane {
     if (message.type === "log") this.#options.onLog(message);
     else if (message.type === "attached") this.#registry.onAttached(message.id);
     else if (message.type === "provider-failed") this.#registry.onFailed(message.id, message.error);
+    else if (message.type === "condition") this.#registry.onCondition(message.id, message.condition);
     else if (message.type === "from-provider") this.#options.onProviderMessage?.(message.id, message.body);
   }
 

@@ -10,7 +10,13 @@ import { Doorbell } from "../ring/doorbell.ts";
 import { RingObserver } from "../ring/spsc_ring.ts";
 import { ProviderCounter, providerCounters } from "./counters.ts";
 import { createProviderMemory, type DataplaneMemory, type ProviderMemory } from "./memory.ts";
-import { PROVIDER_PRIORITY_NAMES, type ProviderSpec, providerBit, type RegisteredProvider } from "./provider.ts";
+import {
+  PROVIDER_PRIORITY_NAMES,
+  type ProviderCondition,
+  type ProviderSpec,
+  providerBit,
+  type RegisteredProvider,
+} from "./provider.ts";
 import { Pulse } from "./pulse.ts";
 import { type SpawnThread, Thread } from "./supervisor.ts";
 import type { FromThread, ProviderSeat, ToThread } from "./thread.ts";
@@ -25,7 +31,10 @@ export interface RegistryOptions {
   onChange: () => void;
 }
 
-export type ProviderState = "starting" | "up" | "failed";
+/** `bypassed`: its thread runs, but it does not do its work, and updates go on without it. */
+export type ProviderState = "starting" | ProviderCondition["state"];
+
+const UP: ProviderCondition = { state: "up", reason: "" };
 
 /** What `show providers` and the metrics say about one provider; in = out + inQueued + errors. */
 export interface ProviderSnapshot {
@@ -54,6 +63,8 @@ interface Entry {
   registered: RegisteredProvider;
   state: ProviderState;
   reason: string;
+  /** What it says of itself, which counts while it is in the pipeline. */
+  condition: ProviderCondition;
   memory: ProviderMemory | null;
   thread: Thread | null;
   pulse: Pulse;
@@ -100,6 +111,7 @@ export class ProviderRegistry {
       registered,
       state: "starting",
       reason: "it is being started",
+      condition: UP,
       memory: null,
       thread: null,
       pulse: new Pulse(),
@@ -146,6 +158,7 @@ export class ProviderRegistry {
     entry.memory = createProviderMemory(this.#options.slots);
     entry.state = "starting";
     entry.reason = "it is being started";
+    entry.condition = UP;
     return { registered: entry.registered, memory: entry.memory };
   }
 
@@ -160,6 +173,7 @@ export class ProviderRegistry {
       (message) => {
         if (message.type === "log") this.#options.onLog(message);
         else if (message.type === "ready") dataplane.post({ type: "attach", seat });
+        else if (message.type === "condition") this.onCondition(message.id, message.condition);
         else if (message.type === "from-provider") this.#options.onProviderMessage(message.id, message.body);
       },
     );
@@ -189,7 +203,16 @@ export class ProviderRegistry {
   onAttached(id: number): void {
     const entry = this.#entry(id);
     // The thread of a threaded one may have ended meanwhile.
-    if (!entry.registered.threaded || entry.thread !== null) this.#setState(entry, "up", "");
+    if (entry.registered.threaded && entry.thread === null) return;
+    this.#setState(entry, entry.condition.state, entry.condition.reason);
+  }
+
+  /** What a provider says of itself. */
+  onCondition(id: number, condition: ProviderCondition): void {
+    const entry = this.#entry(id);
+    entry.condition = condition;
+    const isAttached = entry.state !== "starting" && (!entry.registered.threaded || entry.thread !== null);
+    if (isAttached) this.#setState(entry, condition.state, condition.reason);
   }
 
   /** A provider on the dataplane thread could not be started. */
@@ -219,7 +242,7 @@ export class ProviderRegistry {
   /** Ends threads that show no sign of life; what follows is as for a thread that died. */
   endStuckThreads(memory: DataplaneMemory, stuckAfterMs: number): void {
     for (const { registered, thread, state, pulse } of this.#entries) {
-      if (thread === null || state !== "up") continue;
+      if (thread === null || state === "starting") continue;
       const age = pulse.ageMs(providerCounters(memory.counters, registered.id)[ProviderCounter.HEARTBEAT]!);
       if (age < stuckAfterMs) continue;
       this.#options.log.error("Provider is stuck; its thread is ended", { provider: registered.name });

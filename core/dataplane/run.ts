@@ -68,6 +68,7 @@ export async function runDataplane(start: DataplaneStart, environment: ThreadEnv
           log: createRecordLog(registered.name, (record) => post({ type: "log", record })),
           wake: () => loopBell.ring(),
           tell: (body, transfer) => post({ type: "from-provider", id: registered.id, body }, transfer),
+          report: (condition) => post({ type: "condition", id: registered.id, condition }),
         });
         await provider.start?.(runner);
         station.runner = runner;

@@ -2,7 +2,7 @@
 import { setImmediate } from "node:timers";
 import type { LogRecord } from "../log.ts";
 import type { DataplaneMemory, ProviderMemory } from "./memory.ts";
-import type { Provider, ProviderFactory, ProviderIo, RegisteredProvider } from "./provider.ts";
+import type { Provider, ProviderCondition, ProviderFactory, ProviderIo, RegisteredProvider } from "./provider.ts";
 
 /** A provider with its queues. */
 export interface ProviderSeat {
@@ -47,6 +47,8 @@ export type FromThread =
   /** A provider could not be started; the pipeline goes on without it. */
   | { type: "provider-failed"; id: number; error: string }
   | { type: "stopped" }
+  /** From one provider: {@linkcode ProviderIo.report}. */
+  | { type: "condition"; id: number; condition: ProviderCondition }
   /** From one provider: {@linkcode ProviderIo.tell}. */
   | { type: "from-provider"; id: number; body: unknown }
   | { type: "log"; record: LogRecord };

@@ -404,7 +404,8 @@ export interface ProviderJson {
   kind: string;
   priority: string;
   threaded: boolean;
-  state: "up" | "failed" | "stuck";
+  /** `bypassed`: updates go on without it. */
+  state: "starting" | "up" | "bypassed" | "failed";
   in: number;
   inQueued: number;
   inMax: number;

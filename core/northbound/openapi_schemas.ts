@@ -231,7 +231,7 @@ const provider: Schema = object(
     kind: string("Module."),
     priority: words(["preprocess", "pre-kernel", "kernel", "post-kernel", "postprocess"], "Place in the pipeline."),
     threaded: { type: "boolean", description: "Runs in a thread of its own." },
-    state: words(["starting", "up", "failed"], "Whether it works."),
+    state: words(["starting", "up", "bypassed", "failed"], "Whether it works; `bypassed`: updates go on without it."),
     reason: string("Why it is not up."),
     in: count("Contexts given to it."),
     inQueued: count("Contexts in its in queue and hand."),

@@ -65,6 +65,7 @@ export function readinessReasons(dataplane: Dataplane, startup: readonly string[
   if (state === "failed") reasons.push(`the dataplane has failed: ${dataplane.failure}`);
   for (const { name, state: providerState, reason } of dataplane.providers()) {
     if (providerState === "starting") reasons.push(`provider ${name} is starting`);
+    else if (providerState === "bypassed") reasons.push(`provider ${name} is bypassed: ${reason}`);
     else if (providerState !== "up") reasons.push(`provider ${name} is down: ${reason}`);
   }
   return reasons;
