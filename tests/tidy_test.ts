@@ -65,9 +65,10 @@ const IMPORT_RULES: readonly ImportRule[] = [
   { from: "core/dataplane/", may: [...SHARED, ...LOG], mayTypes: RUNTIME_TYPES, packages: ["node:timers"] },
   {
     from: "core/config/",
-    may: [...BASE, ...LOG, TRUSTED_FILE, "core/model/"],
+    may: [...BASE, ...LOG, TRUSTED_FILE, "core/model/", "core/plugin/"],
     packages: ["node:", "smol-toml", "zod"],
   },
+  { from: "core/plugin/", may: [...BASE, TRUSTED_FILE], packages: ["node:"] },
   { from: "core/daemon/", may: ["core/"], packages: ["node:"] },
   {
     from: "core/northbound/",
@@ -83,7 +84,7 @@ const IMPORT_RULES: readonly ImportRule[] = [
   { from: "providers/fpm/", may: PROVIDER_MAY, packages: ["node:"] },
   { from: "providers/test/", may: PROVIDER_MAY, packages: ["node:"] },
   { from: "providers/record/", may: PROVIDER_MAY, packages: ["node:"] },
-  { from: "providers/plugin/", may: [...PROVIDER_MAY, TRUSTED_FILE], packages: ["node:"] },
+  { from: "providers/plugin/", may: [...PROVIDER_MAY, "core/plugin/"], packages: ["node:"] },
 
   { from: "ffi/netlink/dump.ts", may: ["ffi/netlink/", "ffi/libc/errno.ts"] },
   { from: "ffi/netlink/socket.ts", may: ["ffi/netlink/", "ffi/libc/"], mayTypes: RUNTIME_TYPES },

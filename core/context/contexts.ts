@@ -18,9 +18,9 @@ export function createLongTextStorage(slots: number): SharedArrayBuffer {
   return new SharedArrayBuffer(slots * LONG_TEXT_BYTES);
 }
 
-/** Typed views over context storage; a field is read as `contexts.u32[slot * CONTEXT_WORDS + U32.TABLE]`. */
-export class Contexts {
-  readonly storage: SharedArrayBuffer;
+/** Typed views over context storage, or over a copy of contexts; a field is read as `contexts.u32[slot * CONTEXT_WORDS + U32.TABLE]`. */
+export class Contexts<Storage extends ArrayBufferLike = SharedArrayBuffer> {
+  readonly storage: Storage;
   readonly slots: number;
   readonly u8: Uint8Array;
   readonly u32: Uint32Array;
@@ -28,7 +28,7 @@ export class Contexts {
   /** Texts of more than ERROR_TEXT_BYTES, as a whole; null where those are cut. */
   readonly #longTexts: Uint8Array | null;
 
-  constructor(storage: SharedArrayBuffer, longTexts: SharedArrayBuffer | null = null) {
+  constructor(storage: Storage, longTexts: SharedArrayBuffer | null = null) {
     this.storage = storage;
     this.#longTexts = longTexts === null ? null : new Uint8Array(longTexts);
     this.slots = storage.byteLength / CONTEXT_BYTES;

@@ -477,6 +477,7 @@ export class Dataplane {
     if (this.#isShuttingDown) return;
     this.preFinish();
     this.#isShuttingDown = true;
+    this.#registry.expectEnds();
     Atomics.store(new Int32Array(this.#memory.stop), 0, 1);
     this.#loopBell.ring();
     this.#registry.wakeThreads();

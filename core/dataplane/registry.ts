@@ -261,9 +261,14 @@ export class ProviderRegistry {
       });
   }
 
+  /** From now on a thread that ends does what it is to do. */
+  expectEnds(): void {
+    this.#ending = true;
+  }
+
   /** Ends all threads of providers, for good or before they are started anew with a new dataplane thread. */
   async endThreads(reason: string): Promise<void> {
-    this.#ending = true;
+    this.expectEnds();
     this.wakeThreads();
     const threads = this.#entries.map((entry) => entry.thread).filter((thread) => thread !== null);
     const gone = Promise.all(threads.map((thread) => thread.gone));

@@ -398,31 +398,6 @@ export interface DplaneJson {
   restarts: number;
 }
 
-export interface ProviderJson {
-  id: number;
-  name: string;
-  kind: string;
-  priority: string;
-  threaded: boolean;
-  /** `bypassed`: updates go on without it. */
-  state: "starting" | "up" | "bypassed" | "failed";
-  in: number;
-  inQueued: number;
-  inMax: number;
-  out: number;
-  outQueued: number;
-  outMax: number;
-  errors: number;
-  /** Contexts offered again for undo because a later provider failed them. */
-  undone: number;
-  yields: number;
-}
-
-/** `GET /v1/providers`. */
-export interface ProvidersJson {
-  providers: ProviderJson[];
-}
-
 export interface WorkerHealthJson {
   name: string;
   alive: boolean;

@@ -1,6 +1,7 @@
 /** The JSON of the API as JSON Schema, for the OpenAPI document: core/northbound/api_types.ts says the same in types. Pure. */
 import { MPLS_LABEL_VALUE_MAX, MPLS_LABELS_MAX, NEXTHOPS_MAX, SEG6_SEGMENTS_MAX, WEIGHT_MAX } from "../constants.ts";
 import { FPM_CLIENT_COUNTERS, FPM_CLIENT_STATES } from "../model/fpm_client_counters.ts";
+import { PLUGIN_COUNTERS } from "../model/plugin_counters.ts";
 import { ROUTE_TYPE_NAMES, SEG6_MODE_NAMES } from "../model/route.ts";
 import type { HistoryEvent } from "./api_types.ts";
 import { FPM_COUNTERS } from "./fpm/fpm_counters.ts";
@@ -243,8 +244,36 @@ const provider: Schema = object(
     undone: count("Contexts offered again, to be undone."),
     yields: count("Calls after which it asked for another cycle."),
     exceptions: count("Calls that ended in an exception."),
+    plugin: reference("Plugin"),
   },
-  ["reason"],
+  ["reason", "plugin"],
+);
+
+const plugin: Schema = object(
+  {
+    path: string("Its file."),
+    pid: count("Its process."),
+    failClosed: { type: "boolean", description: "What it does not decide fails." },
+    counters: object(
+      Object.fromEntries(
+        PLUGIN_COUNTERS.filter(([name]) => name !== "pid").map(([name, , help]): [string, Schema] => [
+          name,
+          { type: "number", minimum: 0, description: help },
+        ]),
+      ),
+    ),
+    metrics: {
+      type: "array",
+      items: object({
+        name: string("Name."),
+        type: words(["counter", "gauge"], "Whether it only rises."),
+        help: string("What it counts."),
+        value: { type: "number", description: "Value." },
+      }),
+      description: "What it counts by itself.",
+    },
+  },
+  ["pid"],
 );
 
 const dplane: Schema = object({
@@ -479,6 +508,8 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
   }),
   Dplane: dplane,
   Provider: provider,
+  Plugin: plugin,
+  ProviderRestart: object({ provider: string("Name."), restarted: { type: "boolean" } }),
   Providers: object({ providers: { type: "array", items: reference("Provider") } }),
   Health: health,
   Readiness: readiness,

@@ -20,6 +20,8 @@ export interface Seat {
   inRing: RingProducer;
   outRing: RingConsumer;
   threaded: boolean;
+  /** Resolves when the provider has started. */
+  started: Promise<void>;
   isDead: boolean;
   woken: number;
 }
@@ -90,7 +92,7 @@ export class SteppedPipeline {
     const runner = threaded ? null : seat.runner;
     const { inRing, outRing } = seat;
     const station: Station = { registered, inRing, outRing, counters, runner, doorbell: null };
-    void provider.start?.(seat.runner);
+    seat.started = Promise.resolve(provider.start?.(seat.runner));
     this.loop.attach(station);
     this.seats.push(seat);
     return seat;

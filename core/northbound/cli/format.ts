@@ -15,13 +15,13 @@ import type {
   OwnersJson,
   PlanJson,
   PlanSummaryJson,
-  ProvidersJson,
   ReadyJson,
   ResultJson,
   RouteJson,
   SummaryJson,
   SyncSummaryJson,
 } from "../api_types.ts";
+import type { PluginJson, ProvidersJson } from "../provider_types.ts";
 
 /** `203.0.113.0/24 via 10.0.0.2 dev v0 metric 20 [owner default, fib_programmed]`; several nexthops take a line each. */
 export function formatRoute(route: RouteJson): string {
@@ -274,11 +274,24 @@ export function formatAudit(report: AuditJson, { failed, repairs }: AuditStatusJ
 /** `NAME (ID): in: N, q_max: N, out: N, q_max: N`; what is not as it should be follows on a line of its own. */
 export function formatProviders({ providers }: ProvidersJson): string {
   let text = "";
-  for (const { name, id, in: taken, inMax, out, outMax, state, errors, undone } of providers) {
+  for (const { name, id, in: taken, inMax, out, outMax, state, reason, errors, undone, plugin } of providers) {
     text += `${name} (${id}): in: ${taken}, q_max: ${inMax}, out: ${out}, q_max: ${outMax}\n`;
     if (state !== "up" || errors > 0) text += `  state: ${state}, errors: ${errors}, undone: ${undone}\n`;
+    if (reason !== undefined) text += `  ${reason}\n`;
+    if (plugin !== undefined) text += formatPlugin(plugin);
   }
   return text;
+}
+
+/** `plugin FILE: pid N, 11M, decided: N, bypassed: N, …`, and on a line of their own what it counts by itself. */
+function formatPlugin({ path, pid, counters, metrics }: PluginJson): string {
+  const { memoryBytes, decided, bypassed, undecided, held, exported, errors, overBudget, starts } = counters;
+  const parts = pid === undefined ? ["no process"] : [`pid ${pid}`, `${Math.round(memoryBytes / 2 ** 20)}M`];
+  const counts = { decided, bypassed, undecided, held, exported, errors, "over budget": overBudget, starts };
+  for (const [name, count] of Object.entries(counts))
+    if (count > 0 || name === "decided") parts.push(`${name}: ${count}`);
+  const own = metrics.map(({ name, value }) => `${name}: ${value}`).join(", ");
+  return `  plugin ${path}: ${parts.join(", ")}\n${own === "" ? "" : `  ${own}\n`}`;
 }
 
 /** A line for each owner, and one for what is nobody's, where there is any. */

@@ -400,6 +400,7 @@ describe("what clients are told", () => {
       text: "Nexthop has invalid gateway",
       provider: "kernel",
       flags: 0,
+      bypassed: [],
     };
     assert.deepEqual(harness.results[0], wanted);
     await harness.stop();
