@@ -2,7 +2,7 @@
  * The one entry of dplaned, and the only place that knows all its parts. The first thread reads the command line and is
  * either a client or the daemon; further threads are this same file, started with a role.
  */
-import { URL } from "node:url";
+import { fileURLToPath, URL } from "node:url";
 import { isMainThread, parentPort, workerData } from "node:worker_threads";
 import { spawnWorker, threadPort, type WorkerStart } from "./core/daemon/spawn.ts";
 import type { ProviderFactory } from "./core/dataplane/provider.ts";
@@ -13,6 +13,7 @@ import { selectRuntime } from "./ffi/runtime/select.ts";
 import { createFpmProvider } from "./providers/fpm/provider.ts";
 import { runMonitor } from "./providers/kernel/monitor.ts";
 import { createKernelProvider, type KernelOptions } from "./providers/kernel/provider.ts";
+import { createPluginProvider } from "./providers/plugin/provider.ts";
 import { createRecordProvider } from "./providers/record/provider.ts";
 import { createTestProvider } from "./providers/test/provider.ts";
 
@@ -28,10 +29,24 @@ function providerFactory(libc: Libc): ProviderFactory {
         return createRecordProvider(provider);
       case "fpm":
         return createFpmProvider(provider);
+      case "plugin":
+        return createPluginProvider(provider, { libc, command: hostCommand() });
       default:
         throw new RangeError(`Cannot make provider "${provider.name}": there is no kind "${provider.kind}"`);
     }
   };
+}
+
+/** The argument that makes this program the process of a plugin. */
+const PLUGIN_HOST = "plugin-host";
+
+/** How this program is started as the process of a plugin. */
+function hostCommand(): string[] {
+  const entry = fileURLToPath(import.meta.url);
+  // A compiled program is its own entry.
+  if (entry.startsWith("/$bunfs/")) return [process.execPath, PLUGIN_HOST];
+  const run = "Deno" in globalThis ? ["run", "-A", "--no-check", "--quiet"] : [];
+  return [process.execPath, ...run, entry, PLUGIN_HOST];
 }
 
 /** What a worker thread does from its start to its end. */
@@ -75,5 +90,8 @@ async function runMain(): Promise<number> {
   });
 }
 
-if (isMainThread) process.exit(await runMain());
+if (isMainThread && process.argv[2] === PLUGIN_HOST) {
+  const { runPluginHost } = await import("./providers/plugin/host.ts");
+  runPluginHost(await selectRuntime());
+} else if (isMainThread) process.exit(await runMain());
 else await runThread(workerData as WorkerStart);

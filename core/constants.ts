@@ -46,6 +46,8 @@ export const OWNER_DISTANCE_DEFAULT = 20;
 export const CONTEXT_BYTES = 256;
 /** Kernel or provider text that a context carries back to the client. */
 export const ERROR_TEXT_BYTES = 96;
+/** Longest such text where there is more memory for it: where plugins may say much. */
+export const LONG_TEXT_BYTES = 255;
 
 /**
  * Routes with the same nexthops from which on these are kept in the kernel as an object that the routes name. A few
@@ -89,6 +91,8 @@ export const PROVIDER_RESTART_MIN_MS = 1000;
 export const PROVIDER_RESTART_MAX_MS = 30_000;
 /** Calls of a provider that may fail one after the other before it loses what it holds from earlier calls. */
 export const PROVIDER_EXCEPTIONS_MAX = 3;
+/** Least memory limit of a plugin: its process needs a part of that before it has done anything. */
+export const PLUGIN_MEMORY_MIN = 64 << 20;
 /** How long a shutdown waits for updates under way, and then for threads. */
 export const FINISH_DEADLINE_MS = 10_000;
 export const STOP_DEADLINE_MS = 2000;

@@ -8,15 +8,6 @@ import { createOpenapiDocument } from "../core/northbound/openapi.ts";
 import { UPDATE_ERRORS } from "../core/northbound/update_error.ts";
 import { createHarness } from "../tests/support/api_harness.ts";
 
-/**
- * Keys that the daemon checks and then does nothing with in this version, by the member of its configuration that nobody reads
- * (tests/docs/docs_test.ts notices when somebody does).
- */
-export const KEYS_WITHOUT_EFFECT: readonly { section: string; key: string; member: string }[] = [
-  { section: "[fpm]", key: "*", member: "fpm.listen" },
-  { section: '[[provider]] kind = "plugin"', key: "*", member: 'case "plugin"' },
-];
-
 const START = (name: string) => `<!-- made by scripts/gen_docs.ts: ${name} -->`;
 const END = (name: string) => `<!-- end: ${name} -->`;
 
@@ -117,15 +108,11 @@ function describeConfig(): string {
         type,
         value === undefined ? "" : code(value),
         ...(isNamed ? [code(environment ?? "")] : []),
-        hasEffect(section, key) ? description : `${description} **No effect yet.**`,
+        description,
       ]);
       return `### ${code(section)}\n\n${table(head, rows)}`;
     })
     .join("\n");
-}
-
-function hasEffect(section: string, key: string): boolean {
-  return !KEYS_WITHOUT_EFFECT.some((each) => each.section === section && (each.key === "*" || each.key === key));
 }
 
 /** `GET /metrics` of a daemon without a kernel. */

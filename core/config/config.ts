@@ -3,13 +3,13 @@
  * that is wrong is reported, each with its place, so that one look at the output is enough to repair a file. Main thread,
  * at start and on SIGHUP.
  */
-import { readFileSync, statSync } from "node:fs";
+import { dirname, resolve } from "node:path";
 import { parse, TomlError } from "smol-toml";
 import type { z } from "zod";
 import { CONFIG_PATH_DEFAULT } from "../constants.ts";
 import type { LogLevel } from "../log.ts";
-import { errorCode } from "../output.ts";
 import { suggest } from "../suggest.ts";
+import { readTrustedFile } from "../trusted_file.ts";
 import {
   configSchema,
   type Endpoint,
@@ -92,8 +92,21 @@ export type ProviderConfig = ProviderConfigBase &
     | { kind: "fpm"; address: Endpoint; profile: "frr" | "sonic"; nexthopGroups: boolean; exportFailed: boolean }
     | { kind: "test"; seed: number; failRate: number; delayMs: number }
     | { kind: "record"; path: string }
-    | { kind: "plugin"; path: string }
+    | ({ kind: "plugin" } & PluginConfig)
   );
+
+export interface PluginConfig {
+  /** Absolute. */
+  path: string;
+  options: Record<string, unknown>;
+  failClosed: boolean;
+  timeBudgetMs: number;
+  hangTimeMs: number;
+  answerTimeMs: number;
+  errorBudget: number;
+  memoryLimit: number;
+  privileged: boolean;
+}
 
 /** Flags of `dplaned run` that override a key; absent ones do not. */
 export interface ConfigFlags {
@@ -164,16 +177,11 @@ export function loadConfig(source: ConfigSource = {}): ConfigResult {
 
 /** The file's text; undefined where it is missing and may be. */
 function readConfigFile(path: string, required: boolean): { ok: true; text?: string } | { ok: false; message: string } {
-  try {
-    // Checked before it is opened: opening a pipe would wait for a writer.
-    if (!statSync(path).isFile()) return { ok: false, message: "Cannot read the configuration: not a regular file" };
-    return { ok: true, text: readFileSync(path, "utf8") };
-  } catch (error) {
-    const code = errorCode(error) ?? String(error);
-    if (code === "ENOENT" && !required) return { ok: true };
-    const hint = code === "EACCES" ? " (the daemon's user may not read it)" : "";
-    return { ok: false, message: `Cannot read the configuration: ${code}${hint}` };
-  }
+  const read = readTrustedFile(resolve(path));
+  if (read.ok) return { ok: true, text: read.text };
+  if (read.code === "ENOENT" && !required) return { ok: true };
+  const hint = read.code === "EACCES" ? " (the daemon's user may not read it)" : "";
+  return { ok: false, message: `Cannot read the configuration: ${read.message}${hint}` };
 }
 
 function parseToml(origin: string, text: string): { table: RawTable } | { problem: ConfigProblem } {
@@ -394,11 +402,12 @@ function toConfig(path: string | null, { daemon, dataplane, kernel, fpm, owner, 
       tables: each.tables,
       takeOver: each["take-over"],
     })),
-    providers: provider.map(toProviderConfig),
+    providers: provider.map((each) => toProviderConfig(each, resolve(path ?? CONFIG_PATH_DEFAULT))),
   };
 }
 
-function toProviderConfig(provider: ParsedConfig["provider"][number]): ProviderConfig {
+/** `configPath` is the file in which it stands. */
+function toProviderConfig(provider: ParsedConfig["provider"][number], configPath: string): ProviderConfig {
   const { name, priority, threaded } = provider;
   const base = { name, priority, threaded };
   switch (provider.kind) {
@@ -424,6 +433,18 @@ function toProviderConfig(provider: ParsedConfig["provider"][number]): ProviderC
     case "record":
       return { ...base, kind: "record", path: provider.path };
     case "plugin":
-      return { ...base, kind: "plugin", path: provider.path };
+      return {
+        ...base,
+        kind: "plugin",
+        path: resolve(dirname(configPath), provider.path),
+        options: provider.options,
+        failClosed: provider["fail-closed"],
+        timeBudgetMs: provider["time-budget"],
+        hangTimeMs: provider["hang-time"],
+        answerTimeMs: provider["answer-time"],
+        errorBudget: provider["error-budget"],
+        memoryLimit: provider["memory-limit"],
+        privileged: provider.privileged,
+      };
   }
 }

@@ -8,6 +8,7 @@ import {
   HTTP_ADDRESS_DEFAULT,
   METRIC_DEFAULT,
   OWNER_DISTANCE_DEFAULT,
+  PLUGIN_MEMORY_MIN,
   QUEUE_LIMIT_DEFAULT,
   QUEUE_LIMIT_MAX,
   RT_TABLE_DEFAULT,
@@ -62,6 +63,44 @@ const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;
 const name = () => text(NAME, "a name of letters, digits, '.', '_' and '-', 64 at most", "name");
 /** The daemon's working directory is `/`, so a relative path would mean something else than its author thinks. */
 const path = () => text(/^\/[^\0]*[^/\0]$/, "an absolute path", "path");
+
+/** A file that stands beside the configuration, or anywhere by an absolute path (core/config/config.ts puts them together). */
+const file = () => text(/^[^\0]*[^/\0]$/, "a path, absolute or from the folder of the configuration", "path");
+
+const SIZE_UNITS: Readonly<Record<string, number>> = { K: 1 << 10, M: 1 << 20, G: 1 << 30 };
+
+/** Bytes of `256M`, in multiples of 1024 as systemd takes them. */
+function size(minBytes: number) {
+  const error = `expected a size such as "256M" or "1G", at least "${minBytes >> 20}M"`;
+  return z
+    .string({ error })
+    .transform((value, context) => {
+      const [, count, unit] = /^(\d{1,6})([KMG])$/.exec(value) ?? [];
+      const bytes = Number(count) * SIZE_UNITS[unit ?? ""]!;
+      if (bytes >= minBytes) return bytes;
+      context.addIssue({ code: "custom", message: error });
+      return z.NEVER;
+    })
+    .meta({ type: "size" });
+}
+
+/** A table that is handed on as it is, as JSON. */
+function table() {
+  const error = "expected a table of what JSON can say";
+  return z
+    .record(z.string(), z.unknown(), { error })
+    .transform((value, context) => {
+      try {
+        return JSON.parse(JSON.stringify(value)) as Record<string, unknown>;
+      } catch {
+        // A whole number of more than 53 bits.
+        context.addIssue({ code: "custom", message: error });
+        return z.NEVER;
+      }
+    })
+    .meta({ type: "table" })
+    .prefault({});
+}
 
 function duration() {
   const error = 'expected a duration such as "500ms", "120s" or "2m", at most "7d"';
@@ -346,7 +385,35 @@ export const PROVIDER_SCHEMAS = {
     "plugin",
     { priority: "post-kernel", threaded: true },
     {
-      path: path().describe("TypeScript or JavaScript file of the provider."),
+      path: file().describe(
+        "TypeScript or JavaScript file of the provider; nobody but root and the daemon's user may write to it.",
+      ),
+      options: table().describe("What the plugin is configured with; it checks that itself."),
+      "fail-closed": boolean()
+        .default(false)
+        .describe(
+          "What becomes of updates that the plugin does not decide, because it is down, threw an exception or took too long. `false`: they go on, and their results say so; `true`: they fail.",
+        ),
+      "time-budget": duration()
+        .prefault("100ms")
+        .describe("How long one call of the plugin may take. Longer ones are counted and logged."),
+      "hang-time": duration()
+        .prefault("5s")
+        .describe("How long the plugin may give no sign of life before it is ended and started anew."),
+      "answer-time": duration()
+        .prefault("10s")
+        .describe("How long the plugin may keep an update before it counts as not decided."),
+      "error-budget": integer(0, 1_000_000)
+        .default(10)
+        .describe(
+          "Exceptions and late answers within a minute after which the plugin is ended, and started anew later.",
+        ),
+      "memory-limit": size(PLUGIN_MEMORY_MIN)
+        .prefault("256M")
+        .describe("Memory of the plugin's process above which it is ended and started anew."),
+      privileged: boolean()
+        .default(false)
+        .describe("Whether the plugin's process keeps the daemon's capabilities, such as CAP_NET_ADMIN."),
       threaded: z
         .literal(true, { error: "expected true: a plugin always runs in a thread of its own" })
         .meta({ type: "boolean" })

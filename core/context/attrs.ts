@@ -75,13 +75,13 @@ export const ATTRS_NEXTHOP = {
 
 export const ATTRS_NEXTHOP_ONLINK = 0x01;
 
-/** Views over the arena, with readers that any thread may use. */
-export class AttrsReader {
-  readonly storage: SharedArrayBuffer;
+/** Views over the arena, or over a copy of records in memory that is not shared, with readers that any thread may use. */
+export class AttrsReader<Storage extends ArrayBufferLike = SharedArrayBuffer> {
+  readonly storage: Storage;
   readonly u8: Uint8Array;
   readonly view: DataView;
 
-  constructor(storage: SharedArrayBuffer) {
+  constructor(storage: Storage) {
     this.storage = storage;
     this.u8 = new Uint8Array(storage);
     this.view = new DataView(storage);

@@ -7,7 +7,7 @@
  * it. Metric is part of the key, so an update never changes it and there is no old one.
  */
 import { assert } from "../assert.ts";
-import { CONTEXT_BYTES, ERROR_TEXT_BYTES } from "../constants.ts";
+import { CONTEXT_BYTES, ERROR_TEXT_BYTES, PROVIDERS_MAX } from "../constants.ts";
 
 /**
  * What a context asks of the providers (FRR: `enum dplane_op_e`, DPLANE_OP_ROUTE_*, DPLANE_OP_NH_*). A nexthop object is
@@ -105,6 +105,8 @@ export const U32 = {
   NEXTHOP_ID: 15,
   PREFIX: 16,
   SOURCE: 20,
+  /** Providers that it passed without their word, because they were down: bit 0 stands for provider 1. */
+  BYPASSED: 34,
 } as const;
 
 /** Indexes into the record as 64-bit floats. */
@@ -128,10 +130,12 @@ export const DplaneError = {
   SHUTDOWN: 1003,
   /** The update left the pipeline without any provider having programmed it. */
   NOT_PROGRAMMED: 1004,
-  /** A provider refused it for a reason of its own, given in the error text. */
+  /** A provider refused it for a reason of its own, given in the error text; a plugin's also with a code (refusal.ts). */
   PROVIDER_REFUSED: 1005,
   /** The kernel did not answer. */
   NO_ANSWER: 1006,
+  /** A provider without whose word nothing may go on gave none: it was down, threw, or took too long. */
+  NO_VERDICT: 1007,
 } as const;
 
 /** Names of {@linkcode DplaneError} as results carry them in `error.code`. */
@@ -144,5 +148,7 @@ export const CONTEXT_DOUBLES = CONTEXT_BYTES / 8;
 
 assert(U8.PREFIX === U32.PREFIX * 4 && U8.SOURCE === U32.SOURCE * 4, "byte and word views of an address agree");
 assert(F64.ADMISSION * 8 >= U8.SOURCE + 16, "times do not overlap addresses");
-assert(U8.ERROR_TEXT >= (F64.DONE_AT + 1) * 8, "error text does not overlap times");
+assert(U32.BYPASSED * 4 >= (F64.DONE_AT + 1) * 8, "providers passed by do not overlap times");
+assert(U8.ERROR_TEXT >= (U32.BYPASSED + 1) * 4, "error text does not overlap providers passed by");
+assert(PROVIDERS_MAX <= 32, "providers passed by have a bit each");
 assert(U8.ERROR_TEXT + ERROR_TEXT_BYTES === CONTEXT_BYTES, "error text fills the record");

@@ -46,7 +46,7 @@ export function nexthopObjectUpdate(object: NexthopObject): RouteUpdate {
 }
 
 /** The object that a record describes. */
-export function readNexthopObject(reader: AttrsReader, attrs: number): NexthopObject {
+export function readNexthopObject(reader: AttrsReader<ArrayBufferLike>, attrs: number): NexthopObject {
   const kind = reader.type(attrs) as NexthopObjectKind;
   if (kind === NexthopObjectKind.SINGLE) return { kind, nexthop: reader.nexthop(attrs, 0) };
   const members: NexthopObjectMember[] = [];

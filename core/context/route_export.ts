@@ -29,8 +29,11 @@ export const OBJECT_HEADER = 16;
 
 /** From the provider. `token` comes back with the answer. */
 export type ExportQuestion =
-  /** A new life of the provider: forgets what was to be told to the old one. */
-  | { type: "begin"; wantsFailed: boolean }
+  /**
+   * A new life of the provider: forgets what was to be told to the old one. Of which routes it is told that they have changed:
+   * those of which no context told (to whoever reads contexts), all, or none.
+   */
+  | { type: "begin"; wantsFailed: boolean; routes: "untold" | "all" | "none" }
   /** Nexthop objects from the `from`th on. */
   | { type: "objects"; token: number; from: number }
   /** Routes by their numbers, from this one on. */
@@ -47,8 +50,10 @@ export type ExportQuestion =
 export type ExportAnswer =
   /** Nexthop objects; `next` is 0 after the last ones. Those in `pending` are being written; contexts tell of them. */
   | { type: "objects"; token: number; objects: ArrayBuffer; count: number; next: number; pending: number[] }
-  /** Of a walk, `next` is where to go on, 0 at the end; of changes, 1 if there are more. */
-  | { type: "routes"; token: number; records: ArrayBuffer; count: number; next: number }
+  /**
+   * Records in the first `length` bytes. Of a walk, `next` is where to go on, 0 at the end; of changes, 1 if there are more.
+   */
+  | { type: "routes"; token: number; records: ArrayBuffer; length: number; count: number; next: number }
   /** There are changes to ask for: of routes, of nexthop objects. */
   | { type: "changed"; routes: boolean; objects: boolean }
   /** Somebody wants all to be sent again. */
@@ -92,6 +97,10 @@ export class RecordWriter {
     return this.#bytes;
   }
 
+  get length(): number {
+    return this.#length;
+  }
+
   get view(): DataView {
     return this.#view;
   }
@@ -116,7 +125,7 @@ export class RecordWriter {
 }
 
 /** Word by word, because a view of the arena at its place would be garbage for each record. */
-function copyAttrs(reader: AttrsReader, attrs: number, into: Uint8Array, offset: number, length: number): void {
+export function copyAttrs(reader: AttrsReader, attrs: number, into: Uint8Array, offset: number, length: number): void {
   const base = attrs * ATTRS_ALIGN;
   const { u8 } = reader;
   for (let at = 0; at < length; at++) into[offset + at] = u8[base + at]!;

@@ -15,7 +15,7 @@ import {
   loadConfig,
   type ProviderConfig,
 } from "../config/config.ts";
-import { findUnsupported } from "../config/unsupported.ts";
+import { checkPluginFiles } from "../config/plugin_files.ts";
 import { FINISH_DEADLINE_MS, OWNER_DISTANCE_DEFAULT, VERSION } from "../constants.ts";
 import { AttrsStore, createAttrsStorage } from "../context/attrs_store.ts";
 import type { ExportQuestion } from "../context/route_export.ts";
@@ -25,6 +25,7 @@ import type { SpawnThread } from "../dataplane/supervisor.ts";
 import { createLog, type Log, type RootLog } from "../log.ts";
 import { createFpmClientCounterStorage } from "../model/fpm_client_counters.ts";
 import { LinkTable } from "../model/link_table.ts";
+import { createPluginCounterStorage, type PluginTold } from "../model/plugin_counters.ts";
 import { createApi } from "../northbound/api.ts";
 import { describeDrift, describeNexthopDrift } from "../northbound/audit_api.ts";
 import type { RunCommand } from "../northbound/cli/grammar.ts";
@@ -32,19 +33,21 @@ import { EventBus } from "../northbound/events.ts";
 import { FpmServer } from "../northbound/fpm/fpm_server.ts";
 import type { FpmClient } from "../northbound/fpm_client_json.ts";
 import { Pacer } from "../northbound/pacer.ts";
+import { type PluginInfo, Plugins } from "../northbound/plugins.ts";
 import { formatAddress, type NorthboundServer, startServer } from "../northbound/server.ts";
 import { readinessReasons } from "../northbound/status.ts";
 import { Drift } from "../rib/drift.ts";
 import { RouteExport } from "../rib/export.ts";
 import { Journal } from "../rib/journal.ts";
 import { NexthopGroups } from "../rib/nexthop_groups.ts";
-import { Retrier } from "../rib/retry.ts";
+import { Cause, Retrier } from "../rib/retry.ts";
 import { Rib } from "../rib/rib.ts";
 import { hasNetAdmin } from "./capabilities.ts";
 import { describeChange } from "./kernel_change_text.ts";
 import { KernelWatch } from "./kernel_watch.ts";
 import type { SpawnMonitor } from "./monitor_thread.ts";
 import { type NamedSettings, readOwnerSettings } from "./owner_settings.ts";
+import { createNamesStorage, shareNames } from "./shared_names.ts";
 import { type SendDatagram, ServiceManager } from "./systemd.ts";
 import { readTableNames } from "./table_names.ts";
 import { withdrawAll } from "./withdraw.ts";
@@ -70,7 +73,7 @@ export async function runDaemon(command: RunCommand, environment: DaemonEnvironm
   const { config: path, socket, http, netns, logLevel } = command;
   const source = { path, environment: process.env, flags: { socket, http, netns, logLevel } };
   const loaded = load(source);
-  const problems = Array.isArray(loaded) ? loaded : findUnsupported(loaded.config);
+  const problems = Array.isArray(loaded) ? loaded : checkPluginFiles(loaded.config);
   for (const problem of problems) environment.writeError(`${formatConfigProblem(problem)}\n`);
   if (Array.isArray(loaded) || problems.length > 0) return EXIT_CONFIG;
   const log = createLog({ level: loaded.config.daemon.logLevel });
@@ -124,6 +127,7 @@ class Daemon {
   readonly #groups: NexthopGroups;
   readonly #export: RouteExport;
   readonly #fpmClients: FpmClient[] = [];
+  readonly #plugins: Plugins;
   /** What startup still waits for. */
   #pending = ["the kernel's links and routes are being read"];
   #stop = Promise.withResolvers<number>();
@@ -138,6 +142,7 @@ class Daemon {
     this.#manager = new ServiceManager(environment.sendDatagram, process.env, this.#log);
     const attrs = createAttrsStorage();
     const portIdCell = new SharedArrayBuffer(4);
+    const hasPlugins = config.providers.some(({ kind }) => kind === "plugin");
     const onHealthChange = (): void => this.#publishHealth();
     this.#dataplane = new Dataplane({
       ...config.dataplane,
@@ -146,9 +151,11 @@ class Daemon {
       log: rootLog.category("dataplane"),
       onLog: ({ record }) => rootLog.record(record),
       onResults: (slots, count) => this.#rib.settle(slots, count),
-      onProviderMessage: (id, body) => this.#export.onMessage(id, body as ExportQuestion),
+      onProviderMessage: (id, body) => this.#onProviderMessage(id, body as ExportQuestion | PluginTold),
       onHealthChange,
+      hasLongTexts: hasPlugins,
     });
+    this.#plugins = new Plugins((id, message) => this.#dataplane.tellProvider(id, message));
     // An update of a route that is in the kernel and not yet known to the RIB would be taken for a new one.
     this.#dataplane.holdAdmission();
     this.#rib = new Rib(new AttrsStore(attrs), this.#dataplane);
@@ -160,11 +167,15 @@ class Daemon {
     this.#export = new RouteExport(this.#rib, this.#groups, (id, answer, transfer) =>
       this.#dataplane.tellProvider(id, answer, transfer),
     );
-    for (const spec of providerSpecs(config, portIdCell)) {
+    const names = createNamesStorage();
+    for (const spec of providerSpecs(config, { portIdCell, names })) {
       const { id, kind, name, options } = this.#dataplane.register(spec);
       if (kind === "fpm") this.#fpmClients.push(fpmClient(name, options, () => this.#export.replay(id)));
+      if (kind === "plugin") this.#plugins.add({ ...(options as unknown as PluginInfo), id, name });
     }
+    if (hasPlugins) shareNames(names, this.#links, this.#rib.owners);
     this.#retrier = new Retrier(this.#rib);
+    this.#plugins.onUp = () => this.#retrier.wake(Cause.PROVIDER, Cause.PLUGIN);
     this.#watch = new KernelWatch({
       spawn: environment.spawnMonitor,
       netns: config.kernel.netns ?? undefined,
@@ -190,6 +201,11 @@ class Daemon {
     });
   }
 
+  #onProviderMessage(id: number, body: ExportQuestion | PluginTold): void {
+    if (body.type === "plugin-up" || body.type === "plugin-restarted") this.#plugins.onMessage(id, body);
+    else this.#export.onMessage(id, body);
+  }
+
   async run(reload: () => Settings | null): Promise<number> {
     if (!hasNetAdmin()) {
       throw new Error(
@@ -210,6 +226,7 @@ class Daemon {
       journal: this.#journal,
       groups: this.#groups,
       fpmClients: this.#fpmClients,
+      plugins: this.#plugins,
       dataplane: this.#dataplane,
       links: this.#links,
       events: this.#events,
@@ -373,24 +390,33 @@ function isLocalAddress(address: string): boolean {
   return Object.values(networkInterfaces()).some((addresses) => addresses?.some((each) => each.address === address));
 }
 
+/** Memory that the main thread shares with providers. */
+export interface SharedWithProviders {
+  /** The netlink port of the kernel provider. */
+  portIdCell: SharedArrayBuffer;
+  /** Names by number, for plugins. */
+  names: SharedArrayBuffer;
+}
+
 /** The providers that the configuration asks for, and the kernel provider if it does not mention one. */
-export function providerSpecs(config: Config, portIdCell: SharedArrayBuffer): ProviderSpec[] {
-  const specs = config.providers.map((provider) => toSpec(provider, config, portIdCell));
+export function providerSpecs(config: Config, shared: SharedWithProviders): ProviderSpec[] {
+  const specs = config.providers.map((provider) => toSpec(provider, config, shared));
   if (config.providers.some(({ kind }) => kind === "kernel")) return specs;
   const kernel = { kind: "kernel", name: "kernel", priority: "kernel", threaded: false } as const;
-  return [toSpec(kernel, config, portIdCell), ...specs];
+  return [toSpec(kernel, config, shared), ...specs];
 }
 
 const PRIORITY_BY_NAME = new Map(
   Object.entries(PROVIDER_PRIORITY_NAMES).map(([value, name]) => [name, Number(value) as ProviderPriority]),
 );
 
-function toSpec(provider: ProviderConfig, config: Config, portIdCell: SharedArrayBuffer): ProviderSpec {
+function toSpec(provider: ProviderConfig, config: Config, { portIdCell, names }: SharedWithProviders): ProviderSpec {
   const { kind, name = "", priority, threaded, ...own } = provider;
   const { netns, protocol } = config.kernel;
   let options: ProviderSpec["options"] = own;
   if (kind === "kernel") options = { netns: netns ?? undefined, protocol, portIdCell };
   else if (kind === "fpm") options = { ...own, protocol, counters: createFpmClientCounterStorage() };
+  else if (kind === "plugin") options = { ...own, counters: createPluginCounterStorage(), names };
   return {
     kind,
     name,

@@ -59,6 +59,8 @@ const CAUSE_TEXTS: Readonly<Record<Cause, string>> = {
   foreign: "the route that was in the way may be gone",
   nexthop: "the nexthop may be there by now",
   dataplane: "the dataplane works again",
+  provider: "the provider that has to decide may be there by now",
+  plugin: "a provider that had refused it was started anew",
 };
 
 export interface KernelWatchOptions {

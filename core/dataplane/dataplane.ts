@@ -35,6 +35,8 @@ export interface DataplaneOptions {
   queueLimit: number;
   workLimit: number;
   attrs: SharedArrayBuffer;
+  /** Some providers have error texts that do not fit a context. */
+  hasLongTexts?: boolean;
   spawn: SpawnThread;
   log: Log;
   /** Takes a record that a thread logged. */
@@ -96,8 +98,8 @@ export class Dataplane {
     this.#options = options;
     this.#queueLimit = options.queueLimit;
     const slots = poolSize(options.queueLimit, options.workLimit);
-    this.#memory = createDataplaneMemory(slots, options.attrs);
-    this.#contexts = new Contexts(this.#memory.contexts);
+    this.#memory = createDataplaneMemory(slots, options.attrs, options.hasLongTexts);
+    this.#contexts = new Contexts(this.#memory.contexts, this.#memory.longTexts);
     this.pool = new ContextPool(this.#contexts);
     this.#incoming = new RingProducer(this.#memory.incoming);
     this.#results = new RingConsumer(this.#memory.results);
@@ -224,6 +226,7 @@ export class Dataplane {
     this.#contexts.setU8(slot, U8.STATUS, ContextStatus.QUEUED);
     this.#contexts.setU8(slot, U8.ERROR_TEXT_LENGTH, 0);
     this.#contexts.setU32(slot, U32.ERROR, 0);
+    this.#contexts.setU32(slot, U32.BYPASSED, 0);
     this.#waitingCount += 1;
     this.enqueue(slot);
   }
@@ -284,6 +287,7 @@ export class Dataplane {
     if (message.type === "log") this.#options.onLog(message);
     else if (message.type === "attached") this.#registry.onAttached(message.id);
     else if (message.type === "provider-failed") this.#registry.onFailed(message.id, message.error);
+    else if (message.type === "condition") this.#registry.onCondition(message.id, message.condition);
     else if (message.type === "from-provider") this.#options.onProviderMessage?.(message.id, message.body);
   }
 
@@ -379,8 +383,8 @@ export class Dataplane {
     const old = this.#contexts;
     new Doorbell(this.#memory.resultsBell).ring(); // the collector moves on to the new memory
     this.#keepPastCounters();
-    this.#memory = createDataplaneMemory(old.slots, this.#options.attrs);
-    this.#contexts = new Contexts(this.#memory.contexts);
+    this.#memory = createDataplaneMemory(old.slots, this.#options.attrs, this.#options.hasLongTexts);
+    this.#contexts = new Contexts(this.#memory.contexts, this.#memory.longTexts);
     this.#contexts.u8.set(old.u8);
     this.pool.moveTo(this.#contexts);
     this.#incoming = new RingProducer(this.#memory.incoming);
@@ -393,6 +397,7 @@ export class Dataplane {
       this.#contexts.setU8(slot, U8.FLAGS, ContextFlag.REPLAYED | known);
       this.#contexts.setU8(slot, U8.ERROR_TEXT_LENGTH, 0);
       this.#contexts.setU32(slot, U32.ERROR, 0);
+      this.#contexts.setU32(slot, U32.BYPASSED, 0);
       this.#incoming.push(slot);
     }
     this.#restarts += 1;
@@ -472,6 +477,7 @@ export class Dataplane {
     if (this.#isShuttingDown) return;
     this.preFinish();
     this.#isShuttingDown = true;
+    this.#registry.expectEnds();
     Atomics.store(new Int32Array(this.#memory.stop), 0, 1);
     this.#loopBell.ring();
     this.#registry.wakeThreads();
@@ -515,6 +521,11 @@ export class Dataplane {
   /** Sends plain data to a provider, if it runs. Buffers in `transfer` move over instead of being copied. */
   tellProvider(id: number, body: unknown, transfer?: readonly ArrayBuffer[]): void {
     this.#registry.tell(id, body, transfer);
+  }
+
+  /** The names of the providers that an update passed by (BYPASSED), for results. */
+  bypassedNames(bits: number): string[] {
+    return this.#registry.names(bits);
   }
 
   /** The name of a provider by its number, for results. */

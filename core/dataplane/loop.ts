@@ -16,7 +16,7 @@ import { ContextFlag, ContextStatus, DplaneError, F64, U8 } from "../context/lay
 import type { Doorbell } from "../ring/doorbell.ts";
 import type { RingConsumer, RingProducer } from "../ring/spsc_ring.ts";
 import { LoopCounter, ProviderCounter } from "./counters.ts";
-import type { RegisteredProvider } from "./provider.ts";
+import { providerBit, type RegisteredProvider } from "./provider.ts";
 import type { ProviderRunner } from "./provider_runner.ts";
 
 /** A provider as the loop sees it: the far ends of its queues, and the runner if it lives on this thread. */
@@ -53,6 +53,10 @@ export class DataplaneLoop {
   #failedCount = 0;
   /** Contexts that a provider may have queued before it is fed no more. */
   readonly #queueLimit: number;
+  /** Providers that belong to the pipeline and are down. */
+  #absent: RegisteredProvider[] = [];
+  /** By position: those of them that updates pass by on their way to it, a bit each. */
+  #gaps: number[] = [0];
 
   constructor(parts: LoopParts) {
     this.#parts = parts;
@@ -68,18 +72,31 @@ export class DataplaneLoop {
 
   /** Puts a provider into the pipeline: by priority, and by registration within one, also when it comes back. */
   attach(station: Station): void {
-    const { priority, id } = station.registered;
-    const at = this.#stations.findIndex(({ registered: other }) =>
-      other.priority === priority ? other.id > id : other.priority > priority,
-    );
+    const at = this.#stations.findIndex(({ registered }) => runsBefore(station.registered, registered));
     this.#stations.splice(at === -1 ? this.#stations.length : at, 0, station);
+    this.#setAbsent(this.#absent.filter(({ id }) => id !== station.registered.id));
   }
 
   /**
-   * Takes a provider whose thread has ended out of the pipeline. What it had put out goes on; what it had not fails.
-   * The caller vouches that nobody else touches the provider's queues any more.
+   * Takes a provider whose thread has ended out of the pipeline, and notes of what passes by that it does so. What it had
+   * put out goes on; what it had not fails. The caller vouches that nobody else touches the provider's queues any more.
    */
-  detach(id: number): void {
+  detach(registered: RegisteredProvider): void {
+    const { id } = registered;
+    this.#takeOut(id);
+    this.#setAbsent([...this.#absent.filter((other) => other.id !== id), registered]);
+  }
+
+  #setAbsent(absent: RegisteredProvider[]): void {
+    this.#absent = absent;
+    this.#gaps = new Array<number>(this.#stations.length + 1).fill(0);
+    for (const registered of absent) {
+      const after = this.#stations.findIndex((station) => runsBefore(registered, station.registered));
+      this.#gaps[after === -1 ? this.#stations.length : after]! |= providerBit(registered.id);
+    }
+  }
+
+  #takeOut(id: number): void {
     const position = this.#stations.findIndex((station) => station.registered.id === id);
     if (position === -1) return;
     const station = this.#stations[position]!;
@@ -138,13 +155,23 @@ export class DataplaneLoop {
   #take(position: number, source: RingConsumer, limit: number): number {
     const { contexts, incoming, counters } = this.#parts;
     const taken = source.popMany(this.#batch, 0, limit);
+    let forward = taken;
     if (source === incoming) {
       counters[LoopCounter.TAKEN]! += taken;
       const time = taken > 0 ? now() : 0;
       for (let index = 0; index < taken; index++) contexts.setF64(this.#batch[index]!, F64.TAKEN_AT, time);
-      return taken;
+    } else {
+      forward = this.#sort(position, this.#batch, taken);
     }
-    return this.#sort(position, this.#batch, taken);
+    this.#noteGap(position, this.#batch, forward);
+    return forward;
+  }
+
+  /** Notes in `slots[0, count)` the providers that are missing before the one at `position`. */
+  #noteGap(position: number, slots: Uint32Array, count: number): void {
+    const bypassed = this.#gaps[position]!;
+    if (bypassed === 0) return;
+    for (let index = 0; index < count; index++) this.#parts.contexts.passBy(slots[index]!, bypassed);
   }
 
   /** Keeps in `slots` what goes forward from the provider before `position`, and returns its number. */
@@ -201,6 +228,7 @@ export class DataplaneLoop {
   /** Feeds what a detached provider had put out to its successor, or hands it back if there is none. */
   #passOn(position: number, slots: Uint32Array): void {
     const forward = this.#sort(position + 1, slots, slots.length);
+    this.#noteGap(position + 1, slots, forward); // the gaps are still those from before
     const successor = this.#stations[position];
     if (successor !== undefined) {
       this.#feed(successor, slots, forward);
@@ -227,6 +255,11 @@ export class DataplaneLoop {
     notifyMain();
     return pushed;
   }
+}
+
+/** Whether `a` comes before `b` in the pipeline: by priority, and by registration within one. */
+function runsBefore(a: RegisteredProvider, b: RegisteredProvider): boolean {
+  return a.priority === b.priority ? a.id < b.id : a.priority < b.priority;
 }
 
 /** Settles the counters of a provider that is gone: all it was given has come out, and `lost` of it as errors. */

@@ -2,13 +2,15 @@
  * The shared memory that one life of the dataplane thread works in. When the thread dies, its successor gets new
  * memory, so that nothing a dying thread still does can reach it.
  */
-import { createContextStorage } from "../context/contexts.ts";
+import { createContextStorage, createLongTextStorage } from "../context/contexts.ts";
 import { createDoorbellStorage } from "../ring/doorbell.ts";
 import { createRingStorage } from "../ring/spsc_ring.ts";
 import { createCounterStorage } from "./counters.ts";
 
 export interface DataplaneMemory {
   contexts: SharedArrayBuffer;
+  /** Null where no provider has long error texts. */
+  longTexts: SharedArrayBuffer | null;
   attrs: SharedArrayBuffer;
   incoming: SharedArrayBuffer;
   results: SharedArrayBuffer;
@@ -34,9 +36,14 @@ export function poolSize(queueLimit: number, workLimit: number): number {
   return nextPowerOfTwo(2 * queueLimit + 4 * workLimit);
 }
 
-export function createDataplaneMemory(slots: number, attrs: SharedArrayBuffer): DataplaneMemory {
+export function createDataplaneMemory(
+  slots: number,
+  attrs: SharedArrayBuffer,
+  hasLongTexts: boolean = false,
+): DataplaneMemory {
   return {
     contexts: createContextStorage(slots),
+    longTexts: hasLongTexts ? createLongTextStorage(slots) : null,
     attrs,
     incoming: createRingStorage(nextPowerOfTwo(slots)),
     results: createRingStorage(nextPowerOfTwo(slots)),

@@ -46,6 +46,18 @@ export interface RegisteredProvider extends ProviderSpec {
   id: number;
 }
 
+/** What stands for a provider in a context's BYPASSED. */
+export function providerBit(id: number): number {
+  return 1 << (id - 1);
+}
+
+/** Whether a provider does its work, and if not, why and what becomes of updates: they pass it by, or they fail. */
+export interface ProviderCondition {
+  state: "up" | "bypassed" | "failed";
+  /** Empty if it is up. */
+  reason: string;
+}
+
 /** What a provider is given: its contexts, its queues and its voice. Used on the provider's own thread only. */
 export interface ProviderIo {
   readonly id: number;
@@ -69,6 +81,8 @@ export interface ProviderIo {
    * another callback of the provider's own it wakes the thread.
    */
   signalWork(): void;
+  /** Says how it stands with the provider; it is up until it says something else. */
+  report(condition: ProviderCondition): void;
   /**
    * Sends plain data to whoever on the main thread deals with providers of this kind. Buffers in `transfer` move over
    * instead of being copied. Answers come through {@linkcode Provider.onMessage}.
@@ -88,6 +102,8 @@ export interface Provider {
   process(io: ProviderIo): void;
   /** Takes back what `process` did for this context, because a later provider failed it. The context is not put out. */
   undo?(io: ProviderIo, slot: number): void;
+  /** In place of `undo`, for a threaded provider that needs time for it: it puts the context out when that is done. */
+  undoLater?(io: ProviderIo, slot: number): void;
   /** What the main thread has sent to this provider, between two calls of `process`. */
   onMessage?(io: ProviderIo, body: unknown): void;
   /** Early: no new work will be admitted, finish what is there. Late: the thread ends, let go of everything. */

@@ -10,7 +10,7 @@ import { ContextFlag, ContextStatus, DplaneError, U8 } from "../context/layout.t
 import type { Log } from "../log.ts";
 import { EMPTY, type RingConsumer, type RingProducer } from "../ring/spsc_ring.ts";
 import { ProviderCounter } from "./counters.ts";
-import type { Provider, ProviderIo, RegisteredProvider } from "./provider.ts";
+import type { Provider, ProviderCondition, ProviderIo, RegisteredProvider } from "./provider.ts";
 
 /** What a runner works with; the rings' other ends belong to the loop. */
 export interface ProviderRunnerParts {
@@ -27,6 +27,7 @@ export interface ProviderRunnerParts {
   wake: () => void;
   /** Sends what the provider says to the main thread. Absent where nobody listens. */
   tell?: (body: unknown, transfer?: readonly ArrayBuffer[]) => void;
+  report?: (condition: ProviderCondition) => void;
 }
 
 export class ProviderRunner implements ProviderIo {
@@ -43,6 +44,7 @@ export class ProviderRunner implements ProviderIo {
   readonly #counters: Float64Array;
   readonly #wake: () => void;
   readonly #tell: (body: unknown, transfer?: readonly ArrayBuffer[]) => void;
+  readonly #report: (condition: ProviderCondition) => void;
   /** By slot: the number of the call in which it was taken, 0 if it is not in hand. */
   readonly #takenInCall: Uint32Array;
   #inHand = 0;
@@ -68,6 +70,11 @@ export class ProviderRunner implements ProviderIo {
     this.#counters = parts.counters;
     this.#wake = parts.wake;
     this.#tell = parts.tell ?? (() => {});
+    this.#report = parts.report ?? (() => {});
+    assert(
+      parts.registered.threaded || this.provider.undoLater === undefined,
+      "undoing later needs a thread of its own",
+    );
     this.#takenInCall = new Uint32Array(parts.contexts.slots);
   }
 
@@ -97,16 +104,20 @@ export class ProviderRunner implements ProviderIo {
     return more;
   }
 
-  /** Has the provider take back its part of a context that failed later. */
-  undo(slot: number): void {
-    if (this.provider.undo === undefined) return;
+  /** Has the provider take back its part of a context that failed later. False if it will be done later. */
+  undo(slot: number): boolean {
+    const { provider } = this;
+    if (provider.undo === undefined && provider.undoLater === undefined) return true;
     this.#counters[ProviderCounter.UNDONE]! += 1;
     try {
-      this.provider.undo(this, slot);
+      provider.undo?.(this, slot);
+      provider.undoLater?.(this, slot);
+      return provider.undoLater === undefined;
     } catch (error) {
       this.contexts.setFlag(slot, ContextFlag.UNDO_FAILED);
       this.#counters[ProviderCounter.EXCEPTIONS]! += 1;
       this.log.error("Provider could not undo an update", { provider: this.name, error: String(error) });
+      return true;
     }
   }
 
@@ -158,16 +169,17 @@ export class ProviderRunner implements ProviderIo {
     this.#tell(body, transfer);
   }
 
+  report(condition: ProviderCondition): void {
+    this.#report(condition);
+  }
+
   /** Takes a context in hand. A context on its way back is undone here and never seen by `process`. */
   #accept(slot: number): boolean {
-    if (this.contexts.hasFlag(slot, ContextFlag.UNDO)) {
-      this.undo(slot);
-      this.#put(slot);
-      return false;
-    }
+    const isUndo = this.contexts.hasFlag(slot, ContextFlag.UNDO);
     this.#takenInCall[slot] = this.#call;
     this.#inHand += 1;
-    return true;
+    if (isUndo && this.undo(slot)) this.enqueue(slot);
+    return !isUndo;
   }
 
   #put(slot: number): void {
@@ -181,6 +193,7 @@ export class ProviderRunner implements ProviderIo {
     assert(inHand, "a provider puts out a context once, after taking it");
     this.#takenInCall[slot] = 0;
     this.#inHand -= 1;
+    if (this.contexts.hasFlag(slot, ContextFlag.UNDO)) return; // counted when it failed
     const failed = this.contexts.getU8(slot, U8.STATUS) === ContextStatus.FAILURE;
     this.#counters[failed ? ProviderCounter.ERRORS : ProviderCounter.OUT]! += 1;
   }
@@ -201,7 +214,8 @@ export class ProviderRunner implements ProviderIo {
     for (let slot = 0; slot < this.#takenInCall.length; slot++) {
       const call = this.#takenInCall[slot]!;
       if (call === 0 || (call !== this.#call && !isHopeless)) continue;
-      this.contexts.fail(slot, DplaneError.PROVIDER_EXCEPTION, text);
+      if (this.contexts.hasFlag(slot, ContextFlag.UNDO)) this.contexts.setFlag(slot, ContextFlag.UNDO_FAILED);
+      else this.contexts.fail(slot, DplaneError.PROVIDER_EXCEPTION, text);
       this.enqueue(slot);
     }
   }

@@ -10,7 +10,13 @@ import { Doorbell } from "../ring/doorbell.ts";
 import { RingObserver } from "../ring/spsc_ring.ts";
 import { ProviderCounter, providerCounters } from "./counters.ts";
 import { createProviderMemory, type DataplaneMemory, type ProviderMemory } from "./memory.ts";
-import { PROVIDER_PRIORITY_NAMES, type ProviderSpec, type RegisteredProvider } from "./provider.ts";
+import {
+  PROVIDER_PRIORITY_NAMES,
+  type ProviderCondition,
+  type ProviderSpec,
+  providerBit,
+  type RegisteredProvider,
+} from "./provider.ts";
 import { Pulse } from "./pulse.ts";
 import { type SpawnThread, Thread } from "./supervisor.ts";
 import type { FromThread, ProviderSeat, ToThread } from "./thread.ts";
@@ -25,7 +31,10 @@ export interface RegistryOptions {
   onChange: () => void;
 }
 
-export type ProviderState = "starting" | "up" | "failed";
+/** `bypassed`: its thread runs, but it does not do its work, and updates go on without it. */
+export type ProviderState = "starting" | ProviderCondition["state"];
+
+const UP: ProviderCondition = { state: "up", reason: "" };
 
 /** What `show providers` and the metrics say about one provider; in = out + inQueued + errors. */
 export interface ProviderSnapshot {
@@ -54,6 +63,8 @@ interface Entry {
   registered: RegisteredProvider;
   state: ProviderState;
   reason: string;
+  /** What it says of itself, which counts while it is in the pipeline. */
+  condition: ProviderCondition;
   memory: ProviderMemory | null;
   thread: Thread | null;
   pulse: Pulse;
@@ -100,6 +111,7 @@ export class ProviderRegistry {
       registered,
       state: "starting",
       reason: "it is being started",
+      condition: UP,
       memory: null,
       thread: null,
       pulse: new Pulse(),
@@ -112,6 +124,12 @@ export class ProviderRegistry {
 
   name(id: number): string {
     return this.#entries[id - 1]?.registered.name ?? "";
+  }
+
+  /** The names for the bits of a context's BYPASSED. */
+  names(bits: number): string[] {
+    const registered = this.#entries.map((entry) => entry.registered);
+    return registered.filter(({ id }) => (bits & providerBit(id)) !== 0).map(({ name }) => name);
   }
 
   /** Gives each provider fresh queues, for a new dataplane thread, and names those that live on it. */
@@ -140,6 +158,7 @@ export class ProviderRegistry {
     entry.memory = createProviderMemory(this.#options.slots);
     entry.state = "starting";
     entry.reason = "it is being started";
+    entry.condition = UP;
     return { registered: entry.registered, memory: entry.memory };
   }
 
@@ -154,6 +173,7 @@ export class ProviderRegistry {
       (message) => {
         if (message.type === "log") this.#options.onLog(message);
         else if (message.type === "ready") dataplane.post({ type: "attach", seat });
+        else if (message.type === "condition") this.onCondition(message.id, message.condition);
         else if (message.type === "from-provider") this.#options.onProviderMessage(message.id, message.body);
       },
     );
@@ -167,11 +187,11 @@ export class ProviderRegistry {
     if (this.#ending || entry.thread !== thread) return;
     entry.thread = null;
     this.#setState(entry, "failed", reason);
-    const { name, id } = entry.registered;
+    const { name } = entry.registered;
     const pauseMs = Math.min(PROVIDER_RESTART_MIN_MS * 2 ** entry.restarts, PROVIDER_RESTART_MAX_MS);
     this.#options.log.error("Provider failed; the pipeline goes on without it", { provider: name, reason, pauseMs });
     const dataplane = this.#dataplane!;
-    dataplane.post({ type: "detach", id });
+    dataplane.post({ type: "detach", registered: entry.registered });
     entry.restarts += 1;
     setTimeout(() => {
       if (this.#ending || this.#dataplane !== dataplane || entry.thread !== null) return;
@@ -183,7 +203,16 @@ export class ProviderRegistry {
   onAttached(id: number): void {
     const entry = this.#entry(id);
     // The thread of a threaded one may have ended meanwhile.
-    if (!entry.registered.threaded || entry.thread !== null) this.#setState(entry, "up", "");
+    if (entry.registered.threaded && entry.thread === null) return;
+    this.#setState(entry, entry.condition.state, entry.condition.reason);
+  }
+
+  /** What a provider says of itself. */
+  onCondition(id: number, condition: ProviderCondition): void {
+    const entry = this.#entry(id);
+    entry.condition = condition;
+    const isAttached = entry.state !== "starting" && (!entry.registered.threaded || entry.thread !== null);
+    if (isAttached) this.#setState(entry, condition.state, condition.reason);
   }
 
   /** A provider on the dataplane thread could not be started. */
@@ -213,7 +242,7 @@ export class ProviderRegistry {
   /** Ends threads that show no sign of life; what follows is as for a thread that died. */
   endStuckThreads(memory: DataplaneMemory, stuckAfterMs: number): void {
     for (const { registered, thread, state, pulse } of this.#entries) {
-      if (thread === null || state !== "up") continue;
+      if (thread === null || state === "starting") continue;
       const age = pulse.ageMs(providerCounters(memory.counters, registered.id)[ProviderCounter.HEARTBEAT]!);
       if (age < stuckAfterMs) continue;
       this.#options.log.error("Provider is stuck; its thread is ended", { provider: registered.name });
@@ -232,9 +261,14 @@ export class ProviderRegistry {
       });
   }
 
+  /** From now on a thread that ends does what it is to do. */
+  expectEnds(): void {
+    this.#ending = true;
+  }
+
   /** Ends all threads of providers, for good or before they are started anew with a new dataplane thread. */
   async endThreads(reason: string): Promise<void> {
-    this.#ending = true;
+    this.expectEnds();
     this.wakeThreads();
     const threads = this.#entries.map((entry) => entry.thread).filter((thread) => thread !== null);
     const gone = Promise.all(threads.map((thread) => thread.gone));

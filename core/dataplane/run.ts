@@ -26,7 +26,7 @@ import {
 export async function runDataplane(start: DataplaneStart, environment: ThreadEnvironment): Promise<void> {
   const { memory, workLimit } = start;
   const { post } = environment;
-  const contexts = new Contexts(memory.contexts);
+  const contexts = new Contexts(memory.contexts, memory.longTexts);
   const attrs = new AttrsReader(memory.attrs);
   const loopBell = new Doorbell(memory.loopBell);
   const resultsBell = new Doorbell(memory.resultsBell);
@@ -68,11 +68,13 @@ export async function runDataplane(start: DataplaneStart, environment: ThreadEnv
           log: createRecordLog(registered.name, (record) => post({ type: "log", record })),
           wake: () => loopBell.ring(),
           tell: (body, transfer) => post({ type: "from-provider", id: registered.id, body }, transfer),
+          report: (condition) => post({ type: "condition", id: registered.id, condition }),
         });
         await provider.start?.(runner);
         station.runner = runner;
       } catch (error) {
         const text = error instanceof Error ? error.message : String(error);
+        loop.detach(registered);
         post({ type: "provider-failed", id: registered.id, error: text });
         return;
       }
@@ -101,7 +103,7 @@ export async function runDataplane(start: DataplaneStart, environment: ThreadEnv
   environment.onMessage((message) => {
     if (message.type === "run") isRunning = true;
     else if (message.type === "attach") void attach(message.seat).then(() => loopBell.ring());
-    else if (message.type === "detach") loop.detach(message.id);
+    else if (message.type === "detach") loop.detach(message.registered);
     else if (message.type === "to-provider") deliver(message.id, message.body);
     else void finish(true);
     loopBell.ring();

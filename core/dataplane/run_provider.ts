@@ -32,7 +32,7 @@ export async function runProvider(start: ProviderStart, environment: ThreadEnvir
   const runner = new ProviderRunner({
     registered,
     provider,
-    contexts: new Contexts(memory.contexts),
+    contexts: new Contexts(memory.contexts, memory.longTexts),
     attrs: new AttrsReader(memory.attrs),
     inRing: new RingConsumer(seat.memory.inRing),
     outRing: new RingProducer(seat.memory.outRing),
@@ -41,6 +41,7 @@ export async function runProvider(start: ProviderStart, environment: ThreadEnvir
     log,
     wake: () => bell.ring(),
     tell: (body, transfer) => post({ type: "from-provider", id: registered.id, body }, transfer),
+    report: (condition) => post({ type: "condition", id: registered.id, condition }),
   });
   const finish = async (early: boolean): Promise<void> => {
     try {

@@ -2,7 +2,7 @@
 import { setImmediate } from "node:timers";
 import type { LogRecord } from "../log.ts";
 import type { DataplaneMemory, ProviderMemory } from "./memory.ts";
-import type { Provider, ProviderFactory, ProviderIo, RegisteredProvider } from "./provider.ts";
+import type { Provider, ProviderCondition, ProviderFactory, ProviderIo, RegisteredProvider } from "./provider.ts";
 
 /** A provider with its queues. */
 export interface ProviderSeat {
@@ -33,8 +33,8 @@ export type ToThread =
   | { type: "attach"; seat: ProviderSeat }
   /** The pipeline is complete, as far as its providers could be started: work begins. */
   | { type: "run" }
-  /** The thread of a provider has ended. */
-  | { type: "detach"; id: number }
+  /** The thread of a provider has ended, or did not come up. */
+  | { type: "detach"; registered: RegisteredProvider }
   /** No new work will come (FRR: `zebra_dplane_pre_finish`). */
   | { type: "finish-early" }
   /** For one provider: {@linkcode Provider.onMessage}. */
@@ -47,6 +47,8 @@ export type FromThread =
   /** A provider could not be started; the pipeline goes on without it. */
   | { type: "provider-failed"; id: number; error: string }
   | { type: "stopped" }
+  /** From one provider: {@linkcode ProviderIo.report}. */
+  | { type: "condition"; id: number; condition: ProviderCondition }
   /** From one provider: {@linkcode ProviderIo.tell}. */
   | { type: "from-provider"; id: number; body: unknown }
   | { type: "log"; record: LogRecord };

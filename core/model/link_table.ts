@@ -24,6 +24,8 @@ export interface Link {
 export class LinkTable {
   readonly #byIndex = new Map<number, Link>();
   readonly #byName = new Map<string, Link>();
+  /** Called when interfaces have come, gone or changed their names. */
+  onNames: () => void = () => {};
 
   get size(): number {
     return this.#byIndex.size;
@@ -66,21 +68,34 @@ export class LinkTable {
   replaceAll(links: readonly Link[]): void {
     this.#byIndex.clear();
     this.#byName.clear();
-    for (const link of links) this.set(link);
+    for (const link of links) this.#put(link);
+    this.onNames();
   }
 
   /** Adds or changes one interface. */
   set(link: Link): void {
-    this.delete(link.ifindex);
+    const before = this.nameOf(link.ifindex);
+    this.#put(link);
+    if (before !== link.name) this.onNames();
+  }
+
+  #put(link: Link): void {
+    this.#drop(link.ifindex);
     this.#byIndex.set(link.ifindex, link);
     for (const name of [link.name, ...link.altNames]) this.#byName.set(name, link);
   }
 
   delete(ifindex: number): void {
+    if (this.#drop(ifindex)) this.onNames();
+  }
+
+  /** False if there is none. */
+  #drop(ifindex: number): boolean {
     const link = this.#byIndex.get(ifindex);
-    if (link === undefined) return;
+    if (link === undefined) return false;
     this.#byIndex.delete(ifindex);
     // A name may have gone over to another interface in the meantime.
     for (const name of [link.name, ...link.altNames]) if (this.#byName.get(name) === link) this.#byName.delete(name);
+    return true;
   }
 }

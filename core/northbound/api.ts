@@ -22,7 +22,7 @@ import { type Endpoints, type Environment, type Handler, json, METHODS, readCont
 import { connectResultEvents, streamEvents } from "./event_stream.ts";
 import { EVENT_NAMES, type EventBus, type EventName } from "./events.ts";
 import { type FpmParts, fpmEndpoints } from "./fpm_api.ts";
-import { createMetrics } from "./metrics.ts";
+import { createMetrics, registerOwnMetrics } from "./metrics.ts";
 import { nexthopGroupEndpoints } from "./nexthop_groups_api.ts";
 import { createOpenapiDocument } from "./openapi.ts";
 import { OutcomeReader } from "./outcome.ts";
@@ -32,17 +32,18 @@ import { Pacer } from "./pacer.ts";
 import * as parameters from "./parameters.ts";
 import { planUpdates } from "./plan_stream.ts";
 import { Problem, problemResponse } from "./problem.ts";
+import { type ProvidersParts, providerEndpoints } from "./providers_api.ts";
 import { readQuery } from "./query.ts";
 import type { AckMode } from "./result_json.ts";
 import { describeHistory } from "./route_history.ts";
 import { RouteJsonWriter } from "./route_json.ts";
 import { FIRST_ROUTE, type PrefixFilter, parseCursor, RouteWalk, streamRoutes } from "./route_list.ts";
 import { RouteStream, type RouteStreamParts } from "./route_stream.ts";
-import { describeDplane, describeHealth, describeProviders, readinessReasons } from "./status.ts";
+import { describeDplane, describeHealth, readinessReasons } from "./status.ts";
 import { type NameResolver, UPDATE_DEFAULTS, type UpdateDefaults } from "./update_rules.ts";
 import page from "./web/index.html.txt" with { type: "text" };
 
-export interface ApiParts extends AuditParts, FpmParts {
+export interface ApiParts extends AuditParts, FpmParts, ProvidersParts {
   /** What happened to routes; it observes the RIB. */
   journal: Journal;
   groups: NexthopGroups;
@@ -84,6 +85,7 @@ export function createApi(parts: ApiParts): Hono<Environment> {
     "/v1/lookup": { GET: lookUp(parts) },
     ...nexthopGroupEndpoints({ ...parts, resolver: createResolver(parts) }),
     ...statusEndpoints(parts),
+    ...providerEndpoints(parts),
     ...fpmEndpoints(parts),
     "/v1/audit": auditEndpoint(parts),
     "/metrics": { GET: serveMetrics(parts, counters) },
@@ -273,7 +275,6 @@ function statusEndpoints(parts: ApiParts): Endpoints {
   });
   return {
     "/v1/dplane": withoutParameters(() => json(describeDplane(dataplane, rib))),
-    "/v1/providers": withoutParameters(() => json({ providers: describeProviders(dataplane) })),
     // Probes add parameters of their own at times; they are not refused for it.
     "/healthz": {
       GET: () => {
@@ -310,7 +311,10 @@ function auditEndpoint(parts: ApiParts): { GET: Handler; POST: Handler } {
 function serveMetrics(parts: ApiParts, counters: NorthboundCounters): Handler {
   const isReady = () => readinessReasons(parts.dataplane, parts.readiness()).length === 0;
   const registry = createMetrics({ ...parts, counters, isReady });
-  return async () => new Response(await registry.metrics(), { headers: { "content-type": registry.contentType } });
+  return async () => {
+    if (parts.plugins !== undefined) registerOwnMetrics(registry, parts.plugins);
+    return new Response(await registry.metrics(), { headers: { "content-type": registry.contentType } });
+  };
 }
 
 function serveEvents({ events, dataplane, readiness }: ApiParts): Handler {

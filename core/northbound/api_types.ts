@@ -77,6 +77,8 @@ export interface ResultJson {
   /** With `rib_programmed`: the owner whose route is in the FIB instead, or what the route waits for. */
   winner?: string;
   waitingFor?: string;
+  /** Providers that were down, or did not decide: it went on without their word. */
+  bypassed?: string[];
 }
 
 /** Counts of a request's results. */
@@ -88,6 +90,8 @@ export interface SummaryJson {
   skipped: number;
   superseded: number;
   rejected: number;
+  /** Results among them that say `bypassed`; absent where none does. */
+  bypassed?: number;
   elapsedMs: number;
 }
 
@@ -392,30 +396,6 @@ export interface DplaneJson {
   state: "running" | "starting" | "stopping" | "failed";
   /** How often a failed dataplane thread was replaced. */
   restarts: number;
-}
-
-export interface ProviderJson {
-  id: number;
-  name: string;
-  kind: string;
-  priority: string;
-  threaded: boolean;
-  state: "up" | "failed" | "stuck";
-  in: number;
-  inQueued: number;
-  inMax: number;
-  out: number;
-  outQueued: number;
-  outMax: number;
-  errors: number;
-  /** Contexts offered again for undo because a later provider failed them. */
-  undone: number;
-  yields: number;
-}
-
-/** `GET /v1/providers`. */
-export interface ProvidersJson {
-  providers: ProviderJson[];
 }
 
 export interface WorkerHealthJson {

@@ -10,6 +10,7 @@ import { epochOffset, now } from "../clock.ts";
 import type { Dataplane } from "../dataplane/dataplane.ts";
 import type { ProviderSnapshot } from "../dataplane/registry.ts";
 import { FPM_CLIENT_COUNTERS, readFpmClientCounters } from "../model/fpm_client_counters.ts";
+import { PLUGIN_COUNTERS } from "../model/plugin_counters.ts";
 import { LATENCY_BOUNDS_MS, LATENCY_STAGES, type LatencyHistogram, type LatencyStage } from "../rib/latency.ts";
 import type { NexthopGroups } from "../rib/nexthop_groups.ts";
 import type { FpmPeerJson, FpmServerJson } from "./api_types.ts";
@@ -18,10 +19,12 @@ import type { NorthboundCounters } from "./counters.ts";
 import { EVENT_NAMES, type EventBus } from "./events.ts";
 import { FPM_COUNTERS, type FpmCounter } from "./fpm/fpm_counters.ts";
 import type { FpmClient } from "./fpm_client_json.ts";
+import type { Plugins } from "./plugins.ts";
 
 export interface MetricsParts extends AuditParts {
   groups: NexthopGroups;
   fpmClients?: readonly FpmClient[];
+  plugins?: Plugins;
   dataplane: Dataplane;
   counters: NorthboundCounters;
   events: EventBus;
@@ -58,15 +61,28 @@ export function createMetrics(parts: MetricsParts): Registry {
     ...ribSources(parts),
     ...kernelSources(parts),
     ...fpmClientSources(parts),
+    ...pluginSources(parts),
     ...northboundSources(parts),
     ...fpmSources(parts),
   ];
-  for (const { name, help, type, read } of sources) {
-    const get = async () => ({ name, help, type, aggregator: "sum", values: read().map(completeSample) });
-    // The registry asks a metric for nothing but this; ours keep no values of their own.
-    registry.registerMetric({ name, get } as unknown as Metric<string>);
-  }
+  for (const source of sources) register(registry, source);
   return registry;
+}
+
+function register(registry: Registry, { name, help, type, read }: Source): void {
+  const get = async () => ({ name, help, type, aggregator: "sum", values: read().map(completeSample) });
+  // The registry asks a metric for nothing but this; ours keep no values of their own.
+  registry.registerMetric({ name, get } as unknown as Metric<string>);
+}
+
+/** Adds what plugins count by themselves, which is known when they are up: `bogons` is dplaned_plugin_bogons_total. */
+export function registerOwnMetrics(registry: Registry, plugins: Plugins): void {
+  for (const metric of plugins.ownMetrics().values()) {
+    const name = `dplaned_plugin_${metric.name}${metric.type === "counter" ? "_total" : ""}`;
+    if (registry.getSingleMetric(name) !== undefined) continue;
+    const read = () => plugins.ownValues(metric).map(({ provider, value }) => ({ labels: { provider }, value }));
+    register(registry, { name, help: metric.help, type: metric.type, read });
+  }
 }
 
 function completeSample({ labels = {}, ...rest }: Sample): Sample {
@@ -191,6 +207,24 @@ function fpmClientSources({ fpmClients = [] }: MetricsParts): Source[] {
         fpmClients.map(({ name: client, address, profile, counters }) => ({
           labels: { client, address, profile },
           value: readFpmClientCounters(counters)[name],
+        })),
+    };
+  });
+}
+
+/** What is counted of plugins, named after the counter: `overBudget` is dplaned_provider_plugin_over_budget_total. */
+function pluginSources({ plugins }: MetricsParts): Source[] {
+  return PLUGIN_COUNTERS.filter(([name]) => name !== "pid").map(([counterName, type, help]) => {
+    const isTime = counterName === "longestCallMs";
+    const words = counterName.replace(/Ms$/, "Seconds").replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+    return {
+      name: `dplaned_provider_plugin_${words}${type === "counter" ? "_total" : ""}`,
+      help: `Plugin: ${isTime ? help.replace("milliseconds", "seconds") : help}`,
+      type,
+      read: () =>
+        (plugins?.counters() ?? []).map(({ name, counters }) => ({
+          labels: { provider: name },
+          value: counters[counterName] / (isTime ? 1000 : 1),
         })),
     };
   });

@@ -243,6 +243,31 @@ const replayFpm: Operation = {
   },
 };
 
+const restartProvider: Operation = {
+  operationId: "restartProvider",
+  summary: "Has a new process of a plugin take over from the one that runs, when it is loaded",
+  parameters: [
+    { name: "provider", in: "path", required: true, description: "Name of the provider.", schema: { type: "string" } },
+  ],
+  responses: {
+    200: jsonAnswer("It has taken over.", "ProviderRestart"),
+    400: badQuery,
+    403: problem("Writes are not allowed over TCP."),
+    404: problem("There is no such plugin."),
+    409: problem("The plugin cannot be loaded or started; the detail says why."),
+  },
+};
+
+const providerPaths: OpenapiDocument["paths"] = {
+  "/v1/providers": {
+    get: get("showProviders", "The providers in the order of the pipeline", parameters.NO_PARAMETERS, {
+      200: jsonAnswer("Providers.", "Providers"),
+      400: badQuery,
+    }),
+  },
+  "/v1/providers/{provider}/restart": { post: restartProvider },
+};
+
 export function createOpenapiDocument(version: string): OpenapiDocument {
   const none = parameters.NO_PARAMETERS;
   return {
@@ -295,12 +320,7 @@ export function createOpenapiDocument(version: string): OpenapiDocument {
           400: badQuery,
         }),
       },
-      "/v1/providers": {
-        get: get("showProviders", "The providers in the order of the pipeline", none, {
-          200: jsonAnswer("Providers.", "Providers"),
-          400: badQuery,
-        }),
-      },
+      ...providerPaths,
       "/v1/fpm": {
         get: get("showFpm", "The FPM server with its peers, and the providers that export to another one", none, {
           200: jsonAnswer("Peers and clients, with their counters since the daemon's start.", "Fpm"),

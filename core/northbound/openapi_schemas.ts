@@ -1,6 +1,7 @@
 /** The JSON of the API as JSON Schema, for the OpenAPI document: core/northbound/api_types.ts says the same in types. Pure. */
 import { MPLS_LABEL_VALUE_MAX, MPLS_LABELS_MAX, NEXTHOPS_MAX, SEG6_SEGMENTS_MAX, WEIGHT_MAX } from "../constants.ts";
 import { FPM_CLIENT_COUNTERS, FPM_CLIENT_STATES } from "../model/fpm_client_counters.ts";
+import { PLUGIN_COUNTERS } from "../model/plugin_counters.ts";
 import { ROUTE_TYPE_NAMES, SEG6_MODE_NAMES } from "../model/route.ts";
 import type { HistoryEvent } from "./api_types.ts";
 import { FPM_COUNTERS } from "./fpm/fpm_counters.ts";
@@ -101,6 +102,12 @@ const resultFields: Record<string, Schema> = {
   table: count("Routing table."),
   metric: count("Metric."),
   ...outcomeFields,
+  bypassed: {
+    type: "array",
+    items: string("Name of the provider."),
+    minItems: 1,
+    description: "Providers that were down, or did not decide: it went on without their word.",
+  },
 };
 const OPTIONAL_OUTCOME = ["provider", "error", "winner", "waitingFor"];
 
@@ -160,6 +167,7 @@ const summaryFields: Record<string, Schema> = {
   skipped: count("A provider asked to bypass the kernel."),
   superseded: count("Replaced in the queue by a later update of the same route."),
   rejected: count("Invalid, or refused."),
+  bypassed: count("Results among them that went on without the word of a provider; absent where there are none."),
   elapsedMs: { type: "number", minimum: 0, description: "From the request to the last result." },
 };
 
@@ -173,7 +181,7 @@ const syncSummary: Schema = object(
     swept: count("Routes found in the kernel at the start, in tables of this owner only, that the body does not have."),
     error: reference("Error"),
   },
-  ["error"],
+  ["bypassed", "error"],
 );
 
 const planSummary: Schema = object({
@@ -224,7 +232,7 @@ const provider: Schema = object(
     kind: string("Module."),
     priority: words(["preprocess", "pre-kernel", "kernel", "post-kernel", "postprocess"], "Place in the pipeline."),
     threaded: { type: "boolean", description: "Runs in a thread of its own." },
-    state: words(["starting", "up", "failed"], "Whether it works."),
+    state: words(["starting", "up", "bypassed", "failed"], "Whether it works; `bypassed`: updates go on without it."),
     reason: string("Why it is not up."),
     in: count("Contexts given to it."),
     inQueued: count("Contexts in its in queue and hand."),
@@ -236,8 +244,36 @@ const provider: Schema = object(
     undone: count("Contexts offered again, to be undone."),
     yields: count("Calls after which it asked for another cycle."),
     exceptions: count("Calls that ended in an exception."),
+    plugin: reference("Plugin"),
   },
-  ["reason"],
+  ["reason", "plugin"],
+);
+
+const plugin: Schema = object(
+  {
+    path: string("Its file."),
+    pid: count("Its process."),
+    failClosed: { type: "boolean", description: "What it does not decide fails." },
+    counters: object(
+      Object.fromEntries(
+        PLUGIN_COUNTERS.filter(([name]) => name !== "pid").map(([name, , help]): [string, Schema] => [
+          name,
+          { type: "number", minimum: 0, description: help },
+        ]),
+      ),
+    ),
+    metrics: {
+      type: "array",
+      items: object({
+        name: string("Name."),
+        type: words(["counter", "gauge"], "Whether it only rises."),
+        help: string("What it counts."),
+        value: { type: "number", description: "Value." },
+      }),
+      description: "What it counts by itself.",
+    },
+  },
+  ["pid"],
 );
 
 const dplane: Schema = object({
@@ -399,7 +435,7 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
   Result: object({ line: count("Number of the line or array element, from 1."), ...resultFields }, [
     ...Object.keys(resultFields).filter((name) => name !== "status"),
   ]),
-  Summary: object(summaryFields),
+  Summary: object(summaryFields, ["bypassed"]),
   SummaryLine: object({ summary: reference("Summary") }),
   SyncSummary: syncSummary,
   SyncSummaryLine: object({ summary: reference("SyncSummary") }),
@@ -472,10 +508,12 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
   }),
   Dplane: dplane,
   Provider: provider,
+  Plugin: plugin,
+  ProviderRestart: object({ provider: string("Name."), restarted: { type: "boolean" } }),
   Providers: object({ providers: { type: "array", items: reference("Provider") } }),
   Health: health,
   Readiness: readiness,
-  ResultEvent: object({ time, ...resultFields, owner: string("Owner.") }, ["source", ...OPTIONAL_OUTCOME]),
+  ResultEvent: object({ time, ...resultFields, owner: string("Owner.") }, ["source", ...OPTIONAL_OUTCOME, "bypassed"]),
   KernelEvent: object({
     time,
     object: words(["link", "address", "route", "nexthop"], "What changed."),

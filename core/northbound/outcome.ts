@@ -6,7 +6,8 @@ import { errnoName, errnoText } from "../../ffi/libc/errno.ts";
 import { CONTEXT_BYTES } from "../constants.ts";
 import { NO_ATTRS } from "../context/attrs.ts";
 import type { Contexts } from "../context/contexts.ts";
-import { ContextOp, DPLANE_ERROR_NAMES, U8, U32 } from "../context/layout.ts";
+import { ContextOp, DPLANE_ERROR_NAMES, DplaneError, U8, U32 } from "../context/layout.ts";
+import { parseRefusal } from "../context/refusal.ts";
 import type { Dataplane } from "../dataplane/dataplane.ts";
 import type { LinkTable } from "../model/link_table.ts";
 import { formatPrefix } from "../model/prefix.ts";
@@ -29,6 +30,10 @@ export const STATUS_OF_OUTCOME: Readonly<Record<Outcome, ResultStatus>> = {
 
 /** A failure in words. `update` is what failed; its key and attributes go into the hint. */
 export function describeError(error: number, text: string, update: RouteUpdate, links: LinkTable): ErrorJson {
+  if (error === DplaneError.PROVIDER_REFUSED) {
+    const refusal = parseRefusal(text);
+    if (refusal !== undefined) return withHint(refusal.code, refusal.message, refusal.hint);
+  }
   const code = DPLANE_ERROR_NAMES[error] ?? errnoName(error);
   const message = text === "" ? errnoText(error) : text;
   const cause = causeOf(error, text);
@@ -40,6 +45,10 @@ export function describeError(error: number, text: string, update: RouteUpdate, 
       : links.indexOf(down) === 0
         ? `interface ${down.slice(2)} is gone; ip link shows what there is`
         : `link ${down} is down; ip link set ${down} up`;
+  return withHint(code, message, hint);
+}
+
+function withHint(code: string, message: string, hint: string): ErrorJson {
   return hint === "" ? { code, message } : { code, message, hint };
 }
 
@@ -97,6 +106,12 @@ export class OutcomeReader {
 
   /** What a result says besides its status; undefined where nothing more is known. */
   details(slot: number, outcome: Outcome, contexts: Contexts): ResultDetails | undefined {
+    const details = this.#details(slot, outcome, contexts);
+    const bypassed = contexts.getU32(slot, U32.BYPASSED);
+    return bypassed === 0 ? details : { ...details, bypassed: this.#dataplane.bypassedNames(bypassed) };
+  }
+
+  #details(slot: number, outcome: Outcome, contexts: Contexts): ResultDetails | undefined {
     const winner = this.#rib.owners.nameOf(contexts.getU32(slot, U32.WINNER));
     if (outcome === Outcome.RIB_PROGRAMMED) {
       return winner === "" ? { waitingFor: this.#waitingFor(slot, contexts) } : { winner };

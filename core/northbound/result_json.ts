@@ -54,6 +54,8 @@ export interface ResultDetails {
   /** Owner of the route that is in the FIB instead. */
   winner?: string;
   waitingFor?: string;
+  /** Providers that were down, and gave no word on it. */
+  bypassed?: string[];
 }
 
 /** What JSON must escape; lone surrogates are among it, because they are no UTF-8. */
@@ -105,6 +107,7 @@ function formatDetails(details: ResultDetails): string {
   if (details.error !== undefined) text += `,"error":${formatError(details.error)}`;
   if (details.winner !== undefined) text += `,"winner":${jsonString(details.winner)}`;
   if (details.waitingFor !== undefined) text += `,"waitingFor":${jsonString(details.waitingFor)}`;
+  if (details.bypassed !== undefined) text += `,"bypassed":${JSON.stringify(details.bypassed)}`;
   return text;
 }
 

@@ -8,6 +8,7 @@
  */
 import { now } from "../clock.ts";
 import type { Contexts } from "../context/contexts.ts";
+import { U32 } from "../context/layout.ts";
 import type { Dataplane } from "../dataplane/dataplane.ts";
 import type { Log } from "../log.ts";
 import { createRouteUpdate } from "../model/route.ts";
@@ -172,6 +173,7 @@ export class RouteStream implements UpdateSession {
     const status = STATUS_OF_OUTCOME[outcome];
     this.#underWay -= 1;
     this.#summary[SUMMARY_FIELDS[status]] += 1;
+    if (contexts.getU32(slot, U32.BYPASSED) !== 0) this.#summary.bypassed = (this.#summary.bypassed ?? 0) + 1;
     if (isReported(status, this.#request.ack)) this.#answer.send(this.#parts.outcomes.line(slot, outcome, contexts));
     if (this.#underWay === 0) this.#wakeEnd?.();
   }

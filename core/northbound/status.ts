@@ -2,18 +2,10 @@
 
 import { now } from "../clock.ts";
 import type { Dataplane, DataplaneState } from "../dataplane/dataplane.ts";
-import type { ProviderSnapshot } from "../dataplane/registry.ts";
 import type { Rib } from "../rib/rib.ts";
-import type { DplaneJson, HealthJson, ProviderJson, WorkerHealthJson } from "./api_types.ts";
-
-/** A provider as `GET /v1/providers` shows it. */
-export interface ProviderStatusJson extends Omit<ProviderJson, "state"> {
-  state: ProviderSnapshot["state"];
-  /** Why it is not up. */
-  reason?: string;
-  /** Calls that ended in an exception. */
-  exceptions: number;
-}
+import type { DplaneJson, HealthJson, WorkerHealthJson } from "./api_types.ts";
+import type { Plugins } from "./plugins.ts";
+import type { ProviderJson } from "./provider_types.ts";
 
 const STATES: Readonly<Record<DataplaneState, DplaneJson["state"]>> = {
   initialised: "starting",
@@ -52,8 +44,11 @@ export function describeDplane(dataplane: Dataplane, rib: Rib): DplaneJson {
   };
 }
 
-export function describeProviders(dataplane: Dataplane): ProviderStatusJson[] {
-  return dataplane.providers().map(({ reason, ...provider }) => (reason === "" ? provider : { ...provider, reason }));
+export function describeProviders(dataplane: Dataplane, plugins?: Plugins): ProviderJson[] {
+  return dataplane.providers().map(({ reason, ...provider }) => {
+    const plugin = plugins?.describe(provider.id);
+    return { ...provider, ...(reason === "" ? {} : { reason }), ...(plugin === undefined ? {} : { plugin }) };
+  });
 }
 
 /** Why the daemon is not ready; empty if it is. `startup` are the reasons of whoever starts it. */
@@ -65,6 +60,7 @@ export function readinessReasons(dataplane: Dataplane, startup: readonly string[
   if (state === "failed") reasons.push(`the dataplane has failed: ${dataplane.failure}`);
   for (const { name, state: providerState, reason } of dataplane.providers()) {
     if (providerState === "starting") reasons.push(`provider ${name} is starting`);
+    else if (providerState === "bypassed") reasons.push(`provider ${name} is bypassed: ${reason}`);
     else if (providerState !== "up") reasons.push(`provider ${name} is down: ${reason}`);
   }
   return reasons;

@@ -7,6 +7,7 @@
  */
 import { now } from "../clock.ts";
 import type { Contexts } from "../context/contexts.ts";
+import { U32 } from "../context/layout.ts";
 import { formatPrefix } from "../model/prefix.ts";
 import { UpdateOp } from "../model/route.ts";
 import type { Outcome, UpdateSession } from "../rib/outcome.ts";
@@ -182,6 +183,7 @@ export class SyncStream implements UpdateSession {
     const status = STATUS_OF_OUTCOME[outcome];
     this.#underWay -= 1;
     this.#summary[SUMMARY_FIELDS[status]] += 1;
+    if (contexts.getU32(slot, U32.BYPASSED) !== 0) this.#summary.bypassed = (this.#summary.bypassed ?? 0) + 1;
     if (isReported(status, this.#ack)) this.#answer.send(this.#parts.outcomes.line(slot, outcome, contexts));
     if (this.#underWay === 0) this.#wakeEnd?.();
   }

@@ -8,6 +8,7 @@ import { Cause } from "../rib/retry.ts";
 export function describeCause(cause: Cause, update: RouteUpdate, links: LinkTable): string | undefined {
   switch (cause) {
     case Cause.NONE:
+    case Cause.PLUGIN:
       return undefined;
     case Cause.LINK:
       return `link${list(linkNames(update, links))}`;
@@ -30,6 +31,8 @@ export function describeCause(cause: Cause, update: RouteUpdate, links: LinkTabl
       return update.nexthopGroup === 0 ? "nexthop group" : `nexthop-group ${update.nexthopGroup}`;
     case Cause.DATAPLANE:
       return "dataplane";
+    case Cause.PROVIDER:
+      return "provider";
   }
 }
 

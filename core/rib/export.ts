@@ -10,7 +10,7 @@
 import { setImmediate, setTimeout } from "node:timers";
 import { ATTRS, attrsLength, encodeAttrs, NO_ATTRS } from "../context/attrs.ts";
 import type { Contexts } from "../context/contexts.ts";
-import { U8, U32 } from "../context/layout.ts";
+import { ContextFlag, U8, U32 } from "../context/layout.ts";
 import { type NexthopObject, nexthopObjectUpdate } from "../context/nexthop_object.ts";
 import {
   EXPORT_BYTES,
@@ -51,6 +51,8 @@ interface Subscriber {
   id: number;
   /** What is wanted is told where the kernel has refused it. */
   wantsFailed: boolean;
+  /** Of which routes it is told that they have changed. */
+  routes: "untold" | "all" | "none";
   /** Routes to tell of, and routes of which the result of a write is waited for. */
   changed: RouteSet;
   awaited: RouteSet;
@@ -100,7 +102,7 @@ export class RouteExport implements RibObserver {
   /** Takes what a provider has told; what is no question of an exporter is nobody's here. */
   onMessage(id: number, question: ExportQuestion): void {
     if (question.type === "begin") {
-      this.#subscribers.set(id, createSubscriber(id, question.wantsFailed));
+      this.#subscribers.set(id, createSubscriber(id, question.wantsFailed, question.routes));
       return;
     }
     const subscriber = this.#subscribers.get(id);
@@ -116,7 +118,10 @@ export class RouteExport implements RibObserver {
     for (const subscriber of this.#subscribers.values()) {
       const isAwaited = subscriber.awaited.size > 0 && subscriber.awaited.has(family, route);
       // A provider behind the exporter may have failed what was exported already.
-      if (isAwaited || outcome === Outcome.FIB_FAILED) this.#mark(subscriber, family, route);
+      const isUntold = isAwaited || outcome === Outcome.FIB_FAILED;
+      // Of an update that is held another owner's route may have been written, and of one that never went out none.
+      const isWritten = !contexts.hasFlag(slot, ContextFlag.HELD);
+      if (isUntold || (subscriber.routes === "all" && isWritten)) this.#mark(subscriber, family, route);
     }
   }
 
@@ -139,6 +144,7 @@ export class RouteExport implements RibObserver {
   }
 
   #mark(subscriber: Subscriber, family: Family, route: number): void {
+    if (subscriber.routes === "none") return;
     subscriber.awaited.delete(family, route);
     if (subscriber.changed.add(family, route)) this.#noticeLater(subscriber);
   }
@@ -180,9 +186,10 @@ export class RouteExport implements RibObserver {
     if (question.type === "walk") next = this.#walk(subscriber, writer, question.family, question.from);
     else if (question.type === "keys") this.#lookUp(subscriber, writer, question.keys, question.count);
     else next = this.#takeChanges(subscriber, writer);
-    const { count } = writer;
+    const { count, length } = writer;
     const records = writer.take();
-    this.#tell(subscriber.id, { type: "routes", token: question.token, records, count, next }, [records]);
+    const answer: ExportAnswer = { type: "routes", token: question.token, records, length, count, next };
+    this.#tell(subscriber.id, answer, [records]);
   }
 
   /** Writes the routes from a number on, and returns the number to go on with; 0 at the end. */
@@ -316,10 +323,11 @@ export class RouteExport implements RibObserver {
   }
 }
 
-function createSubscriber(id: number, wantsFailed: boolean): Subscriber {
+function createSubscriber(id: number, wantsFailed: boolean, routes: Subscriber["routes"]): Subscriber {
   return {
     id,
     wantsFailed,
+    routes,
     changed: new RouteSet(),
     awaited: new RouteSet(),
     gone: new Map(),

@@ -75,6 +75,8 @@ export class Owners {
   readonly nobody = new Owner(NOBODY, "", OWNER_SETTINGS, false);
   readonly #byId: Owner[] = [];
   readonly #byName = new Map<string, Owner>();
+  /** Called when there is another one. */
+  onNew: () => void = () => {};
 
   /** Takes over the configuration's owners, also when it is read again; an owner that is left out gets the defaults. */
   configure(configured: readonly ({ name: string } & OwnerSettings)[]): void {
@@ -97,6 +99,7 @@ export class Owners {
     const owner = new Owner(this.#byId.length + 1, name, OWNER_SETTINGS, false);
     this.#byId.push(owner);
     this.#byName.set(name, owner);
+    this.onNew();
     return owner;
   }
 

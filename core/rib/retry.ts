@@ -7,6 +7,7 @@ import { ERRNO } from "../../ffi/libc/errno.ts";
 import { now } from "../clock.ts";
 import { NO_ATTRS } from "../context/attrs.ts";
 import { DplaneError, U8, U32 } from "../context/layout.ts";
+import { parseRefusal } from "../context/refusal.ts";
 import { type Family, RouteType } from "../model/route.ts";
 import { type Claim, keyFamily, keyRoute, routeKey } from "./claims.ts";
 import type { Rib } from "./rib.ts";
@@ -33,6 +34,10 @@ export const Cause = {
   NEXTHOP: "nexthop",
   /** The dataplane itself, which could not do it then. */
   DATAPLANE: "dataplane",
+  /** A provider that has to decide, to be there. */
+  PROVIDER: "provider",
+  /** A plugin that has refused it, to be another: nothing else would change its mind. */
+  PLUGIN: "plugin",
 } as const;
 export type Cause = (typeof Cause)[keyof typeof Cause];
 
@@ -55,6 +60,7 @@ const CAUSE_OF_ERROR = new Map<number, Cause>([
     DplaneError.NOT_PROGRAMMED,
     DplaneError.PROVIDER_REFUSED,
   ].map((error): [number, Cause] => [error, Cause.DATAPLANE]),
+  [DplaneError.NO_VERDICT, Cause.PROVIDER],
 ]);
 
 /** The kernel says EINVAL of much; its text tells what may mend by itself (Linux 6.18). */
@@ -68,6 +74,7 @@ const CAUSE_OF_TEXT: readonly (readonly [RegExp, Cause])[] = [
 
 /** What a route that failed for this reason waits for. */
 export function causeOf(error: number, text: string): Cause {
+  if (error === DplaneError.PROVIDER_REFUSED && parseRefusal(text) !== undefined) return Cause.PLUGIN;
   for (const [pattern, cause] of CAUSE_OF_TEXT) if (pattern.test(text)) return cause;
   return CAUSE_OF_ERROR.get(error) ?? Cause.NONE;
 }
@@ -110,7 +117,8 @@ export class Retrier {
   /** Starts the slow timer. */
   start(): void {
     this.#slowTimer = setTimeout(() => {
-      if (now() >= this.#restUntil) this.wake(...Object.values(Cause).filter((cause) => cause !== Cause.NONE));
+      const isSlow = (cause: Cause): boolean => cause !== Cause.NONE && cause !== Cause.PLUGIN;
+      if (now() >= this.#restUntil) this.wake(...Object.values(Cause).filter(isSlow));
       this.start();
     }, SLOW_RETRY_MS);
     this.#slowTimer.unref();

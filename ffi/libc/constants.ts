@@ -30,3 +30,13 @@ export const POLLIN = 0x1;
 
 // include/uapi/linux/sched.h
 export const CLONE_NEWNET = 0x40000000;
+
+// include/uapi/linux/prctl.h
+export const PR_SET_PDEATHSIG = 1;
+export const PR_SET_NO_NEW_PRIVS = 38;
+
+// include/uapi/linux/capability.h
+export const LINUX_CAPABILITY_VERSION_3 = 0x20080522;
+
+// include/uapi/asm-generic/signal.h
+export const SIGKILL = 9;

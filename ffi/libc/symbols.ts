@@ -27,6 +27,10 @@ export const LIBC_SYMBOLS = {
   open: { parameters: ["buffer", "i32"], result: "i32" },
   /** int close(int fd) */
   close: { parameters: ["i32"], result: "i32" },
+  /** int prctl(int option, unsigned long arg2, unsigned long arg3, unsigned long arg4, unsigned long arg5) */
+  prctl: { parameters: ["i32", "usize", "usize", "usize", "usize"], result: "i32" },
+  /** int capset(cap_user_header_t hdrp, const cap_user_data_t datap) */
+  capset: { parameters: ["buffer", "buffer"], result: "i32" },
   /** int setns(int fd, int nstype) */
   setns: { parameters: ["i32", "i32"], result: "i32" },
   /** int socket(int domain, int type, int protocol) */

@@ -1,4 +1,5 @@
 /** Deno's way into libc. Only select.ts imports this file, and only when it runs on Deno. */
+import { Socket } from "node:net";
 import { denoSymbols, LIBC_FILE, type Libc, type LibcFunctions } from "../libc/symbols.ts";
 import type { Runtime } from "./runtime.ts";
 
@@ -30,6 +31,7 @@ export const denoRuntime: Runtime = {
   name: "deno",
   version: Deno.version.deno,
   openLibc,
+  openSocket: (fd) => new Socket({ fd, readable: true, writable: true }),
   // V8 keeps what is young apart and small, and collects it often.
   collectGarbage: () => undefined,
 };

@@ -9,10 +9,7 @@ export interface ListedObject {
 }
 
 export function readListedObjects(buffer: ArrayBuffer, count: number): ListedObject[] {
-  // The reader is made for shared memory, and this is a copy of what was in it.
-  const storage = new SharedArrayBuffer(buffer.byteLength);
-  new Uint8Array(storage).set(new Uint8Array(buffer));
-  const reader = new AttrsReader(storage);
+  const reader = new AttrsReader(buffer);
   const objects: ListedObject[] = [];
   for (let index = 0, at = 0; index < count; index++) {
     const id = reader.view.getUint32(at, true);

@@ -90,7 +90,7 @@ class FpmProvider implements Provider {
       log: io.log,
     });
     counters.setState("connecting");
-    ask({ type: "begin", wantsFailed: exportFailed });
+    ask({ type: "begin", wantsFailed: exportFailed, routes: "untold" });
     this.#connection.open();
   }
 

@@ -6,7 +6,6 @@ import { dirname, join, resolve } from "node:path";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { formatConfigProblem, loadConfig } from "../../core/config/config.ts";
-import { configReference } from "../../core/config/schema.ts";
 import { DPLANE_ERROR_NAMES } from "../../core/context/layout.ts";
 import { createRouteUpdate } from "../../core/model/route.ts";
 import { parseArguments } from "../../core/northbound/cli/grammar.ts";
@@ -15,7 +14,7 @@ import { SCHEMAS } from "../../core/northbound/openapi_schemas.ts";
 import { UPDATE_ERRORS } from "../../core/northbound/update_error.ts";
 import { parseUpdateObject } from "../../core/northbound/update_json.ts";
 import { StagingError } from "../../core/rib/sync.ts";
-import { createSections, KEYS_WITHOUT_EFFECT, replaceSections } from "../../scripts/docs_sections.ts";
+import { createSections, replaceSections } from "../../scripts/docs_sections.ts";
 import { anchors, type CodeBlock, codeBlocks, consoleCommands, links } from "../support/markdown.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url).href);
@@ -178,21 +177,6 @@ describe("docs/api.md", () => {
 
 describe("docs/operations.md", () => {
   const text = texts.get("docs/operations.md")!;
-
-  it("calls without effect what nothing reads, and nothing else", () => {
-    const keys = configReference();
-    const readers = ["main.ts", ...globSync("core/daemon/*.ts", { cwd: ROOT })].map((path) =>
-      readFileSync(join(ROOT, path), "utf8"),
-    );
-    for (const { section, key, member } of KEYS_WITHOUT_EFFECT) {
-      assert.ok(
-        keys.some((each) => each.section === section && (key === "*" || each.key === key)),
-        `${section} ${key}`,
-      );
-      const isRead = readers.some((source) => source.includes(member));
-      assert.ok(!isRead, `${section} ${key} has an effect now: take it out of KEYS_WITHOUT_EFFECT`);
-    }
-  });
 
   it("names error codes that there are", () => {
     const known = new Set([...Object.keys(UPDATE_ERRORS), ...Object.values(DPLANE_ERROR_NAMES), "DATAPLANE_FAILED"]);

@@ -52,6 +52,8 @@ export class FakeListeners {
     addressOf: () => 0n,
     open: () => this.#fail(ERRNO.ENOENT),
     close: () => 0,
+    prctl: () => this.#fail(ERRNO.EINVAL),
+    capset: () => this.#fail(ERRNO.EPERM),
     setns: () => 0,
     socket: () => this.sockets.push({ portId: FIRST_PORT_ID + this.sockets.length, groups: [], filters: 0, queue: [] }),
     bind: () => 0,

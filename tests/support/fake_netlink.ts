@@ -47,6 +47,8 @@ export class FakeNetlink {
     addressOf: () => 0n,
     open: () => this.#fail(ERRNO.ENOENT),
     close: () => 0,
+    prctl: () => this.#fail(ERRNO.EINVAL),
+    capset: () => this.#fail(ERRNO.EPERM),
     setns: () => 0,
     socket: () => FD,
     bind: () => 0,

@@ -29,6 +29,8 @@ export interface Recorded {
   text: string;
   provider: string;
   flags: number;
+  /** Providers that it passed without their word. */
+  bypassed: string[];
 }
 
 export interface HarnessOptions extends Partial<Omit<DataplaneOptions, "spawn">> {
@@ -85,6 +87,7 @@ export class Harness {
           text: contexts.errorText(slot),
           provider: this.dataplane.providerName(contexts.getU8(slot, U8.PROVIDER)),
           flags: contexts.getU8(slot, U8.FLAGS),
+          bypassed: this.dataplane.bypassedNames(contexts.getU32(slot, U32.BYPASSED)),
         };
         const lines = this.order.get(route);
         if (lines === undefined) this.order.set(route, [line]);

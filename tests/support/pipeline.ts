@@ -6,7 +6,7 @@ import { ContextPool } from "../../core/context/pool.ts";
 import { LoopCounter, loopCounters, ProviderCounter, providerCounters } from "../../core/dataplane/counters.ts";
 import { DataplaneLoop, type Station } from "../../core/dataplane/loop.ts";
 import { createDataplaneMemory, createProviderMemory } from "../../core/dataplane/memory.ts";
-import type { Provider, ProviderPriority } from "../../core/dataplane/provider.ts";
+import type { Provider, ProviderPriority, RegisteredProvider } from "../../core/dataplane/provider.ts";
 import { ProviderRunner } from "../../core/dataplane/provider_runner.ts";
 import { RingConsumer, RingProducer } from "../../core/ring/spsc_ring.ts";
 import { createQuietLog, type QuietLog } from "./quiet_log.ts";
@@ -14,11 +14,14 @@ import { createQuietLog, type QuietLog } from "./quiet_log.ts";
 /** A provider in the stepped pipeline. */
 export interface Seat {
   id: number;
+  registered: RegisteredProvider;
   runner: ProviderRunner;
   counters: Float64Array;
   inRing: RingProducer;
   outRing: RingConsumer;
   threaded: boolean;
+  /** Resolves when the provider has started. */
+  started: Promise<void>;
   isDead: boolean;
   woken: number;
 }
@@ -69,7 +72,7 @@ export class SteppedPipeline {
     const memory = createProviderMemory(this.contexts.slots);
     const counters = providerCounters(this.#memory.counters, id);
     const registered = { id, name: `provider-${id}`, kind: "test", priority, threaded, options: {} };
-    const seat = { id, counters, threaded, isDead: false, woken: 0 } as Seat;
+    const seat = { id, registered, counters, threaded, isDead: false, woken: 0 } as Seat;
     seat.runner = new ProviderRunner({
       registered,
       provider,
@@ -89,7 +92,7 @@ export class SteppedPipeline {
     const runner = threaded ? null : seat.runner;
     const { inRing, outRing } = seat;
     const station: Station = { registered, inRing, outRing, counters, runner, doorbell: null };
-    void provider.start?.(seat.runner);
+    seat.started = Promise.resolve(provider.start?.(seat.runner));
     this.loop.attach(station);
     this.seats.push(seat);
     return seat;
@@ -115,7 +118,7 @@ export class SteppedPipeline {
   /** The provider's thread has ended. */
   detach(seat: Seat): void {
     seat.isDead = true;
-    this.loop.detach(seat.id);
+    this.loop.detach(seat.registered);
   }
 
   /** Takes all results there are. */

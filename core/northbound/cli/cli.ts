@@ -17,7 +17,6 @@ import {
   type NexthopGroupsJson,
   type OwnersJson,
   type PlanJson,
-  type ProvidersJson,
   type ReadyJson,
   type ResultJson,
   type RouteJson,
@@ -25,6 +24,7 @@ import {
   type SummaryLineJson,
   UPDATE_CONTENT_TYPES,
 } from "../api_types.ts";
+import type { ProvidersJson } from "../provider_types.ts";
 import { ApiClient, readAll, readLines, UnreachableError } from "./client.ts";
 import { readEvents } from "./event_stream.ts";
 import {
@@ -156,10 +156,10 @@ function printVersion(json: boolean, io: CliIo): number {
 async function checkConfig(file: string | undefined, json: boolean, io: CliIo): Promise<number> {
   // Loaded only here: the checks take longer to load than any other command takes to run.
   const { formatConfigProblem, loadConfig } = await import("../../config/config.ts");
-  const { findUnsupported } = await import("../../config/unsupported.ts");
+  const { checkPluginFiles } = await import("../../config/plugin_files.ts");
   const path = file ?? CONFIG_PATH_DEFAULT;
   const result = loadConfig({ path });
-  const problems = result.ok ? findUnsupported(result.config) : result.problems;
+  const problems = result.ok ? checkPluginFiles(result.config) : result.problems;
   const ok = problems.length === 0;
   if (json) io.stdout(`${JSON.stringify({ file: path, ok, problems })}\n`);
   else if (ok) io.stdout(`${path}: ok\n`);

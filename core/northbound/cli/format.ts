@@ -15,13 +15,13 @@ import type {
   OwnersJson,
   PlanJson,
   PlanSummaryJson,
-  ProvidersJson,
   ReadyJson,
   ResultJson,
   RouteJson,
   SummaryJson,
   SyncSummaryJson,
 } from "../api_types.ts";
+import type { PluginJson, ProvidersJson } from "../provider_types.ts";
 
 /** `203.0.113.0/24 via 10.0.0.2 dev v0 metric 20 [owner default, fib_programmed]`; several nexthops take a line each. */
 export function formatRoute(route: RouteJson): string {
@@ -102,6 +102,7 @@ export function formatSyncSummary(summary: SyncSummaryJson): string {
     [summary.rejected, "not done"],
   ] as const;
   const counts = words.filter(([count]) => count > 0).map(([count, word]) => `${formatCount(count)} ${word}`);
+  if (summary.bypassed !== undefined) counts.push(`${formatCount(summary.bypassed)} without the word of a provider`);
   const routes = `${formatCount(summary.received)} route${summary.received === 1 ? "" : "s"}`;
   const head = `${routes} in ${(summary.elapsedMs / 1000).toFixed(2)} s`;
   return `${counts.length === 0 ? head : `${head}: ${counts.join(", ")}`}\n`;
@@ -167,7 +168,9 @@ export function formatError({ message, code }: ErrorJson): string {
 export function formatResult(result: Omit<ResultJson, "line">): string {
   const table = result.table === undefined || result.table === RT_TABLE_DEFAULT ? "main" : String(result.table);
   const name = result.prefix === undefined ? "" : `${result.prefix} table ${table}: `;
-  return `${name}${describeResult(result)}${result.error?.hint === undefined ? "" : `; ${result.error.hint}`}`;
+  const hint = result.error?.hint === undefined ? "" : `; ${result.error.hint}`;
+  const bypassed = result.bypassed === undefined ? "" : ` (without the word of ${result.bypassed.join(", ")})`;
+  return `${name}${describeResult(result)}${bypassed}${hint}`;
 }
 
 function describeResult({ op, status, provider, error, winner, waitingFor }: Omit<ResultJson, "line">): string {
@@ -215,6 +218,7 @@ export function formatSummary(summary: SummaryJson): string {
     ([key, word]) => `${formatCount(summary[key])} ${word}`,
   );
   const seconds = summary.elapsedMs / 1000;
+  if (summary.bypassed !== undefined) counts.push(`${formatCount(summary.bypassed)} without the word of a provider`);
   const rate = summary.elapsedMs > 0 ? ` (${formatCount(Math.round(summary.received / seconds))}/s)` : "";
   const head = `${formatCount(summary.received)} update${summary.received === 1 ? "" : "s"} in ${seconds.toFixed(2)} s${rate}`;
   return `${counts.length === 0 ? head : `${head}: ${counts.join(", ")}`}\n`;
@@ -270,11 +274,24 @@ export function formatAudit(report: AuditJson, { failed, repairs }: AuditStatusJ
 /** `NAME (ID): in: N, q_max: N, out: N, q_max: N`; what is not as it should be follows on a line of its own. */
 export function formatProviders({ providers }: ProvidersJson): string {
   let text = "";
-  for (const { name, id, in: taken, inMax, out, outMax, state, errors, undone } of providers) {
+  for (const { name, id, in: taken, inMax, out, outMax, state, reason, errors, undone, plugin } of providers) {
     text += `${name} (${id}): in: ${taken}, q_max: ${inMax}, out: ${out}, q_max: ${outMax}\n`;
     if (state !== "up" || errors > 0) text += `  state: ${state}, errors: ${errors}, undone: ${undone}\n`;
+    if (reason !== undefined) text += `  ${reason}\n`;
+    if (plugin !== undefined) text += formatPlugin(plugin);
   }
   return text;
+}
+
+/** `plugin FILE: pid N, 11M, decided: N, bypassed: N, …`, and on a line of their own what it counts by itself. */
+function formatPlugin({ path, pid, counters, metrics }: PluginJson): string {
+  const { memoryBytes, decided, bypassed, undecided, held, exported, errors, overBudget, starts } = counters;
+  const parts = pid === undefined ? ["no process"] : [`pid ${pid}`, `${Math.round(memoryBytes / 2 ** 20)}M`];
+  const counts = { decided, bypassed, undecided, held, exported, errors, "over budget": overBudget, starts };
+  for (const [name, count] of Object.entries(counts))
+    if (count > 0 || name === "decided") parts.push(`${name}: ${count}`);
+  const own = metrics.map(({ name, value }) => `${name}: ${value}`).join(", ");
+  return `  plugin ${path}: ${parts.join(", ")}\n${own === "" ? "" : `  ${own}\n`}`;
 }
 
 /** A line for each owner, and one for what is nobody's, where there is any. */

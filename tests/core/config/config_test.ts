@@ -13,7 +13,7 @@ const path = join(directory, "dplaned.toml");
 after(() => rmSync(directory, { recursive: true, force: true }));
 
 function load(text: string, source: Omit<ConfigSource, "path"> = {}) {
-  writeFileSync(path, text);
+  writeFileSync(path, text, { mode: 0o640 });
   return loadConfig({ path, ...source });
 }
 
@@ -142,6 +142,16 @@ path = "/var/lib/dplaned/tape"
 [[provider]]
 kind = "plugin"
 path = "/etc/dplaned/mine.ts"
+fail-closed = true
+time-budget = "50ms"
+hang-time = "1s"
+answer-time = "2s"
+error-budget = 3
+memory-limit = "1G"
+privileged = true
+[provider.options]
+prefixes = ["10.0.0.0/8"]
+deep = { at = 2026-01-02T03:04:05Z }
 [[provider]]
 kind = "test"
 seed = 7
@@ -191,7 +201,21 @@ delay-ms = 5
       ],
       providers: [
         { kind: "record", name: "tape", priority: "postprocess", threaded: true, path: "/var/lib/dplaned/tape" },
-        { kind: "plugin", name: undefined, priority: "post-kernel", threaded: true, path: "/etc/dplaned/mine.ts" },
+        {
+          kind: "plugin",
+          name: undefined,
+          priority: "post-kernel",
+          threaded: true,
+          path: "/etc/dplaned/mine.ts",
+          options: { prefixes: ["10.0.0.0/8"], deep: { at: "2026-01-02T03:04:05.000Z" } },
+          failClosed: true,
+          timeBudgetMs: 50,
+          hangTimeMs: 1000,
+          answerTimeMs: 2000,
+          errorBudget: 3,
+          memoryLimit: 2 ** 30,
+          privileged: true,
+        },
         { kind: "test", name: undefined, priority: "pre-kernel", threaded: false, seed: 7, failRate: 0.25, delayMs: 5 },
       ],
     } satisfies Config);
@@ -309,8 +333,10 @@ kind = "tset"
 [[provider]]
 [[provider]]
 kind = "plugin"
-path = "mine.ts"
+path = "providers/"
 threaded = false
+memory-limit = "1M"
+options = { number = 99999999999999999999 }
 [[provider]]
 kind = "kernel"
 seed = 1
@@ -321,10 +347,31 @@ seed = 1
       'dplaned.toml:4:1: [[provider]] paht: unknown key; did you mean "path"?',
       `dplaned.toml:6:1: [[provider]] kind: expected one of ${kinds}, got "tset"`,
       `dplaned.toml:7:1: [[provider]] kind: missing; expected one of ${kinds}`,
-      'dplaned.toml:10:1: [[provider]] path: expected an absolute path, got "mine.ts"',
+      'dplaned.toml:10:1: [[provider]] path: expected a path, absolute or from the folder of the configuration, got "providers/"',
       "dplaned.toml:11:1: [[provider]] threaded: expected true: a plugin always runs in a thread of its own, got false",
-      "dplaned.toml:14:1: [[provider]] seed: unknown key",
+      'dplaned.toml:12:1: [[provider]] memory-limit: expected a size such as "256M" or "1G", at least "64M", got "1M"',
+      "dplaned.toml:13:1: [[provider]] options: expected a table of what JSON can say, got a table",
+      "dplaned.toml:16:1: [[provider]] seed: unknown key",
     ]);
+  });
+
+  it("finds a plugin beside the configuration, with the defaults of its limits", () => {
+    const [plugin] = loadGood('[[provider]]\nkind = "plugin"\npath = "providers/mine.ts"\n').providers;
+    assert.deepEqual(plugin, {
+      kind: "plugin",
+      name: undefined,
+      priority: "post-kernel",
+      threaded: true,
+      path: join(directory, "providers/mine.ts"),
+      options: {},
+      failClosed: false,
+      timeBudgetMs: 100,
+      hangTimeMs: 5000,
+      answerTimeMs: 10_000,
+      errorBudget: 10,
+      memoryLimit: 256 << 20,
+      privileged: false,
+    });
   });
 
   it("points at the element of a list", () => {
@@ -372,7 +419,7 @@ describe("loadConfig, files", () => {
   });
 
   it("fails on what is no regular file without opening it", () => {
-    assert.equal(messageOf(directory), `${directory}: Cannot read the configuration: not a regular file`);
+    assert.equal(messageOf(directory), `${directory}: Cannot read the configuration: EISDIR`);
     assert.equal(messageOf("/dev/zero"), "/dev/zero: Cannot read the configuration: not a regular file");
   });
 

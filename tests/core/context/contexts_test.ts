@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { CONTEXT_BYTES, ERROR_TEXT_BYTES } from "../../../core/constants.ts";
-import { Contexts, createContextStorage } from "../../../core/context/contexts.ts";
+import { CONTEXT_BYTES, ERROR_TEXT_BYTES, LONG_TEXT_BYTES } from "../../../core/constants.ts";
+import { Contexts, createContextStorage, createLongTextStorage } from "../../../core/context/contexts.ts";
 import { ContextFlag, ContextStatus, F64, U8, U32 } from "../../../core/context/layout.ts";
 import { ContextPool, NO_SLOT } from "../../../core/context/pool.ts";
 
@@ -54,6 +54,19 @@ describe("contexts", () => {
     contexts.fail(0, 22);
     assert.equal(contexts.errorText(0), "");
     assert.equal(contexts.errorText(1), "");
+  });
+
+  it("carry a text that is longer where there is memory for it", () => {
+    const contexts = new Contexts(createContextStorage(2), createLongTextStorage(2));
+    const fitting = "x".repeat(ERROR_TEXT_BYTES);
+    contexts.fail(0, 22, fitting);
+    assert.equal(contexts.errorText(0), fitting);
+    contexts.fail(0, 22, `${fitting}ü`);
+    contexts.fail(1, 22, "ü".repeat(200));
+    assert.equal(contexts.errorText(0), `${fitting}ü`);
+    assert.equal(contexts.errorText(1), "ü".repeat(Math.floor(LONG_TEXT_BYTES / 2)));
+    contexts.fail(1, 22, "short");
+    assert.equal(contexts.errorText(1), "short");
   });
 
   it("keep flags apart", () => {

@@ -4,6 +4,7 @@ import { PROVIDERS_MAX } from "../../../core/constants.ts";
 import { DplaneError } from "../../../core/context/layout.ts";
 import {
   type Provider,
+  type ProviderCondition,
   ProviderPriority,
   type ProviderSpec,
   type RegisteredProvider,
@@ -128,6 +129,32 @@ describe("registering a provider", () => {
       harness.rib.flush();
       await harness.settled();
       assert.equal(late.seen.length, 1);
+      await harness.stop();
+    });
+  }
+});
+
+describe("the condition of a provider", () => {
+  for (const threaded of [false, true]) {
+    it(`is what it says of itself while it is in the pipeline (${threaded ? "threaded" : "local"})`, async () => {
+      const says = new ScriptedProvider() as Provider & ScriptedProvider;
+      let report = (_condition: ProviderCondition): void => {};
+      says.start = (io) => {
+        report = (condition) => io.report(condition);
+        report({ state: "bypassed", reason: "its process ended" });
+      };
+      const harness = inlineHarness({ providers: [scriptedSpec("says", { threaded }), specOf()] }, { says });
+      const condition = () => {
+        const { state, reason } = harness.dataplane.providers()[0]!;
+        return `${state} ${reason}`;
+      };
+      await harness.start();
+      await until("it has told", () => condition() === "bypassed its process ended");
+      report({ state: "up", reason: "" });
+      await until("it is up", () => condition() === "up ");
+      report({ state: "failed", reason: "closed" });
+      await until("it is down", () => condition() === "failed closed");
+      assert.ok(harness.dataplane.isAlive());
       await harness.stop();
     });
   }
@@ -373,6 +400,7 @@ describe("what clients are told", () => {
       text: "Nexthop has invalid gateway",
       provider: "kernel",
       flags: 0,
+      bypassed: [],
     };
     assert.deepEqual(harness.results[0], wanted);
     await harness.stop();

@@ -475,6 +475,46 @@ describe("a provider whose thread has ended", () => {
     pipeline.assertSettled(4);
   });
 
+  it("is noted in what passes by until it is back, and in nothing that it has done itself", () => {
+    const pipeline = new SteppedPipeline({ workLimit: 2 });
+    const names = ["first", "second", "third"];
+    const [first, , third] = names.map((_, index) =>
+      pipeline.add(index === 1 ? KERNEL : index === 0 ? PRE_KERNEL : POST_KERNEL, new ScriptedProvider(programs), {
+        threaded: index !== 1,
+      }),
+    );
+    const bypassed = (slots: readonly number[]) =>
+      slots.map((slot) => pipeline.contexts.getU32(slot, U32.BYPASSED).toString(2));
+    const done = pipeline.admit(1);
+    pipeline.loop.runCycle();
+    first!.runner.runOnce();
+    pipeline.detach(first!);
+    assert.deepEqual(pipeline.drain(), done);
+    assert.deepEqual(bypassed(done), ["0"], "it had done this one");
+    const without = pipeline.admit(5);
+    assert.deepEqual(pipeline.drain(), without);
+    assert.deepEqual(bypassed(without), ["1", "1", "1", "1", "1"]);
+    pipeline.detach(third!);
+    const withoutBoth = pipeline.admit(1);
+    assert.deepEqual(pipeline.drain(), withoutBoth);
+    assert.deepEqual(bypassed(withoutBoth), ["101"]);
+    pipeline.add(PRE_KERNEL, new ScriptedProvider(), { id: 1 });
+    const again = pipeline.admit(1);
+    assert.deepEqual(pipeline.drain(), again);
+    assert.deepEqual(bypassed(again), ["100"]);
+  });
+
+  it("is noted also where it never came up", () => {
+    const pipeline = new SteppedPipeline();
+    pipeline.add(KERNEL, new ScriptedProvider(programs));
+    const priority = PREPROCESS;
+    pipeline.loop.detach({ id: 32, name: "absent", kind: "test", priority, threaded: true, options: {} });
+    const [slot] = pipeline.admit(1);
+    pipeline.drain();
+    assert.equal(pipeline.contexts.getU32(slot!, U32.BYPASSED), 0x8000_0000);
+    assert.equal(pipeline.contexts.getU8(slot!, U8.STATUS), ContextStatus.SUCCESS);
+  });
+
   it("leaves a context that it put out alone when the context's slot is used again", () => {
     const pipeline = new SteppedPipeline();
     pipeline.add(KERNEL, new ScriptedProvider(programs));

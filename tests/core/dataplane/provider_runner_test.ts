@@ -1,12 +1,19 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { PROVIDER_EXCEPTIONS_MAX } from "../../../core/constants.ts";
-import { ContextStatus, DplaneError, U8, U32 } from "../../../core/context/layout.ts";
+import { ContextFlag, ContextStatus, DplaneError, U8, U32 } from "../../../core/context/layout.ts";
 import { LoopCounter, ProviderCounter } from "../../../core/dataplane/counters.ts";
 import type { Provider, ProviderIo } from "../../../core/dataplane/provider.ts";
 import { EMPTY } from "../../../core/ring/spsc_ring.ts";
 import { SteppedPipeline } from "../../support/pipeline.ts";
-import { KERNEL, POST_KERNEL, PRE_KERNEL, programs, ScriptedProvider } from "../../support/scripted_provider.ts";
+import {
+  KERNEL,
+  POST_KERNEL,
+  PRE_KERNEL,
+  PREPROCESS,
+  programs,
+  ScriptedProvider,
+} from "../../support/scripted_provider.ts";
 
 /** A pipeline of one provider, which does `process`, and `count` updates for it. */
 function pipelineOf(count: number, process: (io: ProviderIo, call: number) => void, workLimit = 16) {
@@ -236,5 +243,55 @@ describe("work left", () => {
     assert.equal(seat.woken, 2);
     pipeline.loop.runCycle();
     assert.deepEqual(pipeline.takeResults(), admitted);
+  });
+});
+
+describe("a provider that undoes later", () => {
+  /** Passes on, and keeps what it is to undo until it is let. */
+  function slowUndoer() {
+    const undoing: number[] = [];
+    const process = (io: ProviderIo): void => {
+      for (let slot = io.dequeue(); slot !== EMPTY; slot = io.dequeue()) io.enqueue(slot);
+    };
+    return { undoing, process, undoLater: (_io: ProviderIo, slot: number) => void undoing.push(slot) };
+  }
+
+  it("has the way back go on when it has put the context out", () => {
+    const pipeline = new SteppedPipeline();
+    const first = new ScriptedProvider();
+    pipeline.add(PREPROCESS, first);
+    const undoer = slowUndoer();
+    const seat = pipeline.add(PRE_KERNEL, undoer, { threaded: true });
+    pipeline.add(KERNEL, new ScriptedProvider((io, slot) => io.contexts.fail(slot, 101, "refused")));
+    const admitted = pipeline.admit(3);
+    assert.deepEqual(pipeline.drain(), []);
+    assert.deepEqual(undoer.undoing, admitted);
+    assert.deepEqual(first.undone, []);
+    seat.runner.enqueue(admitted[1]!);
+    assert.deepEqual(pipeline.drain(), [admitted[1]]);
+    assert.deepEqual(first.undone, [admitted[1]]);
+    assert.throws(() => seat.runner.enqueue(admitted[1]!), /puts out a context once/);
+    for (const slot of [admitted[0]!, admitted[2]!]) seat.runner.enqueue(slot);
+    pipeline.drain();
+    assert.equal(seat.counters[ProviderCounter.UNDONE], 3);
+    pipeline.assertSettled(3);
+  });
+
+  it("fails to undo what it cannot take, and that is said", () => {
+    const pipeline = new SteppedPipeline();
+    const throws = (): never => {
+      throw new Error("cannot");
+    };
+    pipeline.add(PRE_KERNEL, { ...slowUndoer(), undoLater: throws }, { threaded: true });
+    pipeline.add(KERNEL, new ScriptedProvider((io, slot) => io.contexts.fail(slot, 101)));
+    const [slot] = pipeline.admit(1);
+    assert.deepEqual(pipeline.drain(), [slot]);
+    assert.ok(pipeline.contexts.hasFlag(slot!, ContextFlag.UNDO_FAILED));
+    pipeline.assertSettled(1);
+  });
+
+  it("needs a thread of its own", () => {
+    const pipeline = new SteppedPipeline();
+    assert.throws(() => pipeline.add(PRE_KERNEL, slowUndoer()), /needs a thread of its own/);
   });
 });

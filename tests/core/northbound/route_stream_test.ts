@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { LINE_BYTES_MAX } from "../../../core/constants.ts";
-import { DplaneError } from "../../../core/context/layout.ts";
+import { DplaneError, U32 } from "../../../core/context/layout.ts";
+import { formatRefusal } from "../../../core/context/refusal.ts";
 import type { ResultJson } from "../../../core/northbound/api_types.ts";
 import { COLLECT_BYTES } from "../../../core/northbound/update_body.ts";
 import { createHarness, type Harness, installLine } from "../../support/api_harness.ts";
@@ -141,6 +142,37 @@ describe("POST /v1/routes", () => {
     harness.kernel.answer = (io, slot) => io.contexts.fail(slot, 28);
     const full = await harness.post(installLine(1));
     assert.deepEqual([full.results[0]?.error?.code, full.results[0]?.error?.message], ["ENOSPC", "no space left"]);
+  });
+
+  it("says which providers an update passed without their word, and counts such results", async () => {
+    harness.kernel.answer = (io, slot) => {
+      if (io.contexts.getU32(slot, U32.LINE) !== 2) io.contexts.passBy(slot, 1);
+      if (io.contexts.getU32(slot, U32.LINE) === 3) io.contexts.fail(slot, ENETUNREACH);
+      else io.contexts.succeed(slot);
+    };
+    const { results, summary } = await harness.post(installLine(1) + installLine(2) + installLine(3));
+    results.sort((a, b) => a.line - b.line);
+    assert.deepEqual(
+      results.map(({ status, bypassed }) => [status, bypassed]),
+      [
+        ["fib_programmed", ["kernel"]],
+        ["fib_programmed", undefined],
+        ["fib_failed", ["kernel"]],
+      ],
+    );
+    assert.deepEqual([summary.fibProgrammed, summary.fibFailed, summary.bypassed], [2, 1, 2]);
+  });
+
+  it("gives a plugin's refusal with its own code and hint", async () => {
+    const refusal = { code: "BOGON", message: "a private prefix", hint: "see RFC 1918" };
+    harness.kernel.answer = (io, slot) => io.contexts.fail(slot, DplaneError.PROVIDER_REFUSED, formatRefusal(refusal));
+    const { results } = await harness.post(installLine(1));
+    assert.deepEqual(results[0]?.error, refusal);
+    assert.equal(results[0]?.waitingFor, undefined, "only another plugin would take it");
+    harness.kernel.answer = (io, slot) => io.contexts.fail(slot, DplaneError.NO_VERDICT, "filter is down");
+    const again = await harness.post(installLine(2));
+    assert.deepEqual(again.results[0]?.error, { code: "NO_VERDICT", message: "filter is down" });
+    assert.equal(again.results[0]?.waitingFor, "provider");
   });
 
   it("sends only what ack asks for, and counts everything", async () => {

@@ -31,17 +31,21 @@ class ExportBench {
   readonly export: RouteExport;
   readonly answers: ExportAnswer[] = [];
 
-  constructor(bench: NexthopBench, wantsFailed: boolean) {
+  constructor(bench: NexthopBench, wantsFailed: boolean, routes: "untold" | "all" | "none") {
     this.bench = bench;
     this.export = new RouteExport(bench.harness.rib, bench.groups, (id, answer) => {
       assert.equal(id, EXPORTER);
       this.answers.push(answer);
     });
-    this.export.onMessage(EXPORTER, { type: "begin", wantsFailed });
+    this.export.onMessage(EXPORTER, { type: "begin", wantsFailed, routes });
   }
 
-  static async start({ wantsFailed = false, open = true } = {}): Promise<ExportBench> {
-    const bench = new ExportBench(await NexthopBench.start(), wantsFailed);
+  static async start({
+    wantsFailed = false,
+    open = true,
+    routes = "untold" as "untold" | "all" | "none",
+  } = {}): Promise<ExportBench> {
+    const bench = new ExportBench(await NexthopBench.start(), wantsFailed, routes);
     if (open) bench.export.open();
     return bench;
   }
@@ -190,6 +194,40 @@ describe("route export", () => {
     await bench.close();
   });
 
+  it("tells who reads no contexts of every change, the last of each route, once", async () => {
+    const exporter = await ExportBench.start({ routes: "all" });
+    const { bench } = exporter;
+    await bench.harness.stream(3);
+    await bench.settled();
+    await exporter.noticed();
+    bench.harness.remove(1);
+    bench.harness.install(2, 9);
+    await bench.settled();
+    const { told } = exporter.changes();
+    assert.deepEqual(told.map(({ number, flags }) => [number, flags]).sort(), [
+      [0, 0],
+      [1, RECORD_ABSENT],
+      [2, 0],
+    ]);
+    assert.deepEqual(exporter.changes().told, []);
+    await bench.close();
+  });
+
+  it("tells who wants no routes only of nexthop objects", async () => {
+    const exporter = await ExportBench.start({ routes: "none" });
+    const { bench } = exporter;
+    await bench.harness.stream(3);
+    await bench.settled();
+    bench.harness.rib.lose(Family.IPV4, 1, 60_000);
+    await bench.groups.set(7, group([nexthop(2, 9)]));
+    bench.kernel.drop(bench.id(7));
+    bench.setLink(2, false);
+    await until("there is a notice", () => exporter.answers.some((each) => each.type === "changed"));
+    const notices = exporter.answers.filter((each) => each.type === "changed");
+    assert.ok(notices.every(({ routes, objects }) => !routes && objects));
+    await bench.close();
+  });
+
   it("tells what the kernel has refused only to who wants that", async () => {
     for (const wantsFailed of [false, true]) {
       const exporter = await ExportBench.start({ wantsFailed });
@@ -243,7 +281,7 @@ describe("route export", () => {
     exporter.export.open();
     assert.deepEqual(numbersOf(read(exporter.answers.pop()!)), [1]);
     bench.harness.rib.lose(Family.IPV4, 1, 60_000);
-    exporter.export.onMessage(EXPORTER, { type: "begin", wantsFailed: false });
+    exporter.export.onMessage(EXPORTER, { type: "begin", wantsFailed: false, routes: "untold" });
     assert.deepEqual(exporter.changes().told, []);
     exporter.export.onMessage(EXPORTER + 1, { type: "changes", token: 1 });
     exporter.export.replay();

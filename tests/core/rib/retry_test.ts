@@ -22,6 +22,9 @@ describe("causeOf", () => {
     [ERRNO.ENOSPC, "", Cause.ROOM],
     [ERRNO.EEXIST, "a route of protocol bird (12) has this prefix", Cause.FOREIGN],
     [DplaneError.NO_ANSWER, "", Cause.DATAPLANE],
+    [DplaneError.NO_VERDICT, "", Cause.PROVIDER],
+    [DplaneError.PROVIDER_REFUSED, "cannot record", Cause.DATAPLANE],
+    [DplaneError.PROVIDER_REFUSED, "GATEWAY\u001fNexthop has invalid gateway\u001f", Cause.PLUGIN],
     [ERRNO.EINVAL, "", Cause.NONE],
     [ERRNO.EOPNOTSUPP, "", Cause.NONE],
   ];

@@ -73,8 +73,8 @@ class ExporterBench {
       const at = writer.add(this.store.reader, attrs, flags);
       this.key(number).toRecord(writer.bytes, writer.view, at);
     }
-    const { count } = writer;
-    this.answer({ type: "routes", records: writer.take(), count, next });
+    const { count, length } = writer;
+    this.answer({ type: "routes", records: writer.take(), length, count, next });
   }
 
   attrs(number: number, gateway?: number): number {
@@ -190,7 +190,7 @@ describe("Exporter", () => {
     bench.exporter.disconnect();
     bench.exporter.connect();
     const before = bench.sent;
-    bench.exporter.onAnswer({ type: "routes", token, records: new ArrayBuffer(64), count: 0, next: 0 });
+    bench.exporter.onAnswer({ type: "routes", token, records: new ArrayBuffer(64), length: 0, count: 0, next: 0 });
     assert.equal(bench.counter("state"), 1, "it waits for the objects");
     assert.deepEqual(bench.sent, before);
   });

@@ -1,13 +1,7 @@
 /** How answers of the API look as text. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type {
-  AuditStatusJson,
-  DplaneJson,
-  ProviderJson,
-  RouteJson,
-  SummaryJson,
-} from "../../../../core/northbound/api_types.ts";
+import type { AuditStatusJson, DplaneJson, RouteJson, SummaryJson } from "../../../../core/northbound/api_types.ts";
 import {
   formatAudit,
   formatCount,
@@ -21,6 +15,7 @@ import {
   formatSummary,
   formatUptime,
 } from "../../../../core/northbound/cli/format.ts";
+import type { ProviderJson } from "../../../../core/northbound/provider_types.ts";
 
 const route: RouteJson = {
   prefix: "203.0.113.0/24",
@@ -98,6 +93,7 @@ describe("formatResult", () => {
       formatResult({ ...result, status: "rib_programmed", winner: "bgp" }),
       formatResult({ ...result, status: "rib_programmed", waitingFor: "link v0" }),
       formatResult({ ...result, status: "skipped" }),
+      formatResult({ ...result, status: "fib_programmed", bypassed: ["filter", "export"] }),
       formatResult({ ...result, status: "superseded" }),
       formatResult({ op: "delete", prefix: "203.0.113.0/24", table: 254, status: "rib_programmed", winner: "bgp" }),
       formatResult({ op: "delete", prefix: "203.0.113.0/24", table: 254, status: "fib_programmed", winner: "bgp" }),
@@ -113,6 +109,7 @@ describe("formatResult", () => {
       "203.0.113.0/24 table main: held, not programmed: bgp has a better route",
       "203.0.113.0/24 table main: held, waiting for link v0",
       "203.0.113.0/24 table main: skipped: a provider asked to bypass the kernel",
+      "203.0.113.0/24 table main: programmed (without the word of filter, export)",
       "203.0.113.0/24 table main: superseded by a later update of the same route",
       "203.0.113.0/24 table main: withdrawn; bgp's route stays",
       "203.0.113.0/24 table main: withdrawn; bgp's route took its place",
@@ -213,14 +210,16 @@ describe("formatProviders", () => {
     errors: 0,
     undone: 0,
     yields: 0,
+    exceptions: 0,
   };
 
   it("has FRR's line for each, and one more where something is wrong", () => {
-    const providers = [provider, { ...provider, id: 2, name: "mine", state: "failed" as const, errors: 4, undone: 1 }];
+    const mine = { id: 2, name: "mine", state: "failed", reason: "its thread ended", errors: 4, undone: 1 } as const;
+    const providers = [provider, { ...provider, ...mine }];
     assert.equal(
       formatProviders({ providers }),
       "Kernel (1): in: 10, q_max: 3, out: 9, q_max: 2\n" +
-        "mine (2): in: 10, q_max: 3, out: 9, q_max: 2\n  state: failed, errors: 4, undone: 1\n",
+        "mine (2): in: 10, q_max: 3, out: 9, q_max: 2\n  state: failed, errors: 4, undone: 1\n  its thread ended\n",
     );
   });
 });

@@ -1,0 +1,87 @@
+/** What a thread and its processes may do afterwards: in a thread and a process of their own, because there is no way back. */
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import process from "node:process";
+import { describe, it } from "node:test";
+import { Worker } from "node:worker_threads";
+import { until } from "../../support/wait.ts";
+
+const href = (path: string): string => JSON.stringify(new URL(`../../../${path}`, import.meta.url).href);
+
+/** The start of a script with `libc` in it. */
+const HEAD = `
+  import { readFileSync } from "node:fs";
+  import { spawnSync } from "node:child_process";
+  import { parentPort } from "node:worker_threads";
+  import { dieWithParent, dropCapabilities } from ${href("ffi/libc/privileges.ts")};
+  import { selectRuntime } from ${href("ffi/runtime/select.ts")};
+  const libc = (await selectRuntime()).openLibc();
+`;
+
+function startWorker(script: string): Worker {
+  return new Worker(new URL(`data:text/javascript,${encodeURIComponent(HEAD + script)}`));
+}
+
+const field = (status: string, name: string): string => new RegExp(`^${name}:\\s*(\\S+)$`, "m").exec(status)?.[1] ?? "";
+
+describe("dropCapabilities", () => {
+  it("takes them from its thread and from what that starts, also from root, and from no other thread", async () => {
+    const worker = startWorker(`
+      dropCapabilities(libc);
+      const own = readFileSync("/proc/thread-self/status", "latin1");
+      const child = spawnSync("cat", ["/proc/self/status"], { encoding: "latin1" }).stdout;
+      parentPort.postMessage({ own, child });
+    `);
+    const { own, child } = await new Promise<{ own: string; child: string }>((resolve, reject) => {
+      worker.once("message", resolve);
+      worker.once("error", reject);
+    });
+    await worker.terminate();
+    for (const status of [own, child]) {
+      for (const set of ["CapEff", "CapPrm", "CapInh", "CapAmb"]) assert.match(field(status, set), /^0+$/, set);
+      assert.equal(field(status, "NoNewPrivs"), "1");
+    }
+    const here = readFileSync("/proc/thread-self/status", "latin1");
+    assert.equal(field(here, "NoNewPrivs"), "0");
+    if (process.getuid?.() === 0) assert.doesNotMatch(field(here, "CapEff"), /^0+$/);
+  });
+});
+
+describe("dieWithParent", () => {
+  it("ends a process that hangs when the one that started it is killed", async () => {
+    const hanging = `${HEAD}
+      dieWithParent(libc);
+      console.log(process.pid);
+      for (;;) {}
+    `;
+    const run = "Deno" in globalThis ? ["run", "-A", "--no-check", "--quiet"] : [];
+    const url = `data:text/javascript,${encodeURIComponent(hanging)}`;
+    // A shell that waits stands in for the daemon.
+    const shell = spawn("sh", ["-c", '"$@" & wait', "sh", process.execPath, ...run, url], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    let output = "";
+    shell.stdout.on("data", (chunk) => {
+      output += chunk;
+    });
+    await until("it hangs", () => output.endsWith("\n"));
+    const pid = Number(output);
+    assert.ok(existsSync(`/proc/${pid}`));
+    shell.kill("SIGKILL");
+    await until("it is gone", () => !isRunning(pid));
+  });
+});
+
+/** Whether the process is more than a zombie. */
+function isRunning(pid: number): boolean {
+  try {
+    return !/^State:\s+[ZX]/m.test(readStatus(pid));
+  } catch {
+    return false;
+  }
+}
+
+function readStatus(pid: number): string {
+  return readFileSync(`/proc/${pid}/status`, "latin1");
+}
