@@ -40,6 +40,8 @@ const IPROUTE2: SystemPackage = { name: "iproute2", executables: ["/sbin/ip", "/
 const FRR: SystemPackage = { name: "frr", executables: ["/usr/lib/frr/zebra"] };
 const BIRD: SystemPackage = { name: "bird2", executables: ["/usr/sbin/bird"] };
 
+const CHROMIUM: SystemPackage = { name: "chromium", executables: ["/usr/bin/chromium"] };
+
 const BOTH: readonly Runtime[] = ["bun", "deno"];
 
 /** Every suite there is: what, where, on which runtimes. */
@@ -83,6 +85,15 @@ const SUITES: readonly Suite[] = [
     parallel: 1,
     timeoutMs: 300_000,
     packages: [IPROUTE2],
+  },
+  // The pages of the compiled binary in a real browser.
+  {
+    name: "browser",
+    paths: ["tests/browser/"],
+    runtimes: ["bun"],
+    parallel: 1,
+    timeoutMs: 600_000,
+    packages: [IPROUTE2, CHROMIUM],
   },
   // Benchmarks in smoke size, so that they do not rot.
   { name: "bench", paths: ["tests/bench/"], runtimes: ["bun"], parallel: 1, timeoutMs: 300_000, packages: [IPROUTE2] },

@@ -2,7 +2,6 @@
  * The HTTP API: which call does what. It is a function of its parts and of requests, so tests call it without a server;
  * the sockets are core/northbound/server.ts. Main thread.
  */
-import { createHash } from "node:crypto";
 import { Hono } from "hono";
 import { routePath } from "hono/route";
 import { HISTORY_ENTRIES_DEFAULT, OWNER_DEFAULT, RT_TABLE_DEFAULT } from "../constants.ts";
@@ -22,10 +21,12 @@ import { type Endpoints, type Environment, type Handler, json, METHODS, readCont
 import { connectResultEvents, streamEvents } from "./event_stream.ts";
 import { EVENT_NAMES, type EventBus, type EventName } from "./events.ts";
 import { type FpmParts, fpmEndpoints } from "./fpm_api.ts";
+import { LoopLag } from "./loop_lag.ts";
 import { createMetrics } from "./metrics.ts";
 import { nexthopGroupEndpoints } from "./nexthop_groups_api.ts";
 import { createOpenapiDocument } from "./openapi.ts";
 import { OutcomeReader } from "./outcome.ts";
+import { overviewEndpoints } from "./overview.ts";
 import { namedOwner, ownParts, requireOwner, requireWriteAccess, visitingOwner } from "./owner_access.ts";
 import { ownerEndpoints } from "./owners_api.ts";
 import { Pacer } from "./pacer.ts";
@@ -39,8 +40,9 @@ import { RouteJsonWriter } from "./route_json.ts";
 import { FIRST_ROUTE, type PrefixFilter, parseCursor, RouteWalk, streamRoutes } from "./route_list.ts";
 import { RouteStream, type RouteStreamParts } from "./route_stream.ts";
 import { describeDplane, describeHealth, describeProviders, readinessReasons } from "./status.ts";
+import { Trend } from "./trend.ts";
 import { type NameResolver, UPDATE_DEFAULTS, type UpdateDefaults } from "./update_rules.ts";
-import page from "./web/index.html.txt" with { type: "text" };
+import { webEndpoints } from "./web_files.ts";
 
 export interface ApiParts extends AuditParts, FpmParts {
   /** What happened to routes; it observes the RIB. */
@@ -71,6 +73,8 @@ export interface ApiParts extends AuditParts, FpmParts {
 
 export function createApi(parts: ApiParts): Hono<Environment> {
   const counters = new NorthboundCounters();
+  const lag = new LoopLag(parts.shutdown);
+  const trend = new Trend(parts);
   const { pacer = new Pacer() } = parts;
   const outcomes = new OutcomeReader(parts.rib, parts.dataplane, parts.links);
   const streams = createStreamParts(parts, counters, pacer, outcomes);
@@ -85,11 +89,12 @@ export function createApi(parts: ApiParts): Hono<Environment> {
     ...nexthopGroupEndpoints({ ...parts, resolver: createResolver(parts) }),
     ...statusEndpoints(parts),
     ...fpmEndpoints(parts),
+    ...overviewEndpoints({ ...parts, counters, lag, trend }),
     "/v1/audit": auditEndpoint(parts),
-    "/metrics": { GET: serveMetrics(parts, counters) },
+    "/metrics": { GET: serveMetrics(parts, counters, lag) },
     "/v1/events": { GET: serveEvents(parts) },
     "/openapi.json": { GET: serveDocument(parts.version) },
-    "/": { GET: servePage() },
+    ...webEndpoints(),
   };
 
   const app = new Hono<Environment>();
@@ -307,9 +312,9 @@ function auditEndpoint(parts: ApiParts): { GET: Handler; POST: Handler } {
   };
 }
 
-function serveMetrics(parts: ApiParts, counters: NorthboundCounters): Handler {
+function serveMetrics(parts: ApiParts, counters: NorthboundCounters, lag: LoopLag): Handler {
   const isReady = () => readinessReasons(parts.dataplane, parts.readiness()).length === 0;
-  const registry = createMetrics({ ...parts, counters, isReady });
+  const registry = createMetrics({ ...parts, counters, lag, isReady });
   return async () => new Response(await registry.metrics(), { headers: { "content-type": registry.contentType } });
 }
 
@@ -329,31 +334,4 @@ function serveEvents({ events, dataplane, readiness }: ApiParts): Handler {
 function serveDocument(version: string): Handler {
   const document = createOpenapiDocument(version);
   return () => json(document);
-}
-
-function servePage(): Handler {
-  // The page asks nobody but us for anything, and the browser is told to hold it to that.
-  const script = /<script>([\s\S]*?)<\/script>/.exec(page)?.[1] ?? "";
-  const style = /<style>([\s\S]*?)<\/style>/.exec(page)?.[1] ?? "";
-  const policy = [
-    "default-src 'none'",
-    `script-src '${integrity(script)}'`,
-    `style-src '${integrity(style)}'`,
-    "connect-src 'self'",
-    "img-src data:",
-    "base-uri 'none'",
-    "form-action 'none'",
-    "frame-ancestors 'none'",
-  ].join("; ");
-  const headers = {
-    "content-type": "text/html; charset=utf-8",
-    "content-security-policy": policy,
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-  };
-  return () => new Response(page, { headers });
-}
-
-function integrity(text: string): string {
-  return `sha256-${createHash("sha256").update(text).digest("base64")}`;
 }

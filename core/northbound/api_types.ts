@@ -303,6 +303,8 @@ export interface HistoryEntryJson {
   /** Milliseconds since the Unix epoch. */
   time: number;
   event: HistoryEvent;
+  /** What the rest says, in a sentence for people. */
+  summary: string;
   /** Who asked; absent where the daemon itself wrote. Of other events: whose route it is about. */
   owner?: string;
   /** Of a result: what was asked for, and what became of it. */
@@ -333,13 +335,17 @@ export interface HistoryEntryJson {
   delayMs?: number;
 }
 
-/** One route and its story; it may be gone by now. */
-export interface RouteStoryJson {
+/** What names a route. */
+export interface RouteKeyJson {
   prefix: string;
   table: number;
   vrf?: string;
   metric: number;
   source?: string;
+}
+
+/** One route and its story; it may be gone by now. */
+export interface RouteStoryJson extends RouteKeyJson {
   route: RouteJson | null;
   /** In the order in which they would be selected. */
   claims: ClaimJson[];

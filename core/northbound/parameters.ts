@@ -85,6 +85,13 @@ export const LOOKUP_PARAMETERS = {
   },
 } as const;
 
+export const OVERVIEW_PARAMETERS = {
+  cursor: {
+    description: "The `cursor` of the answer before: leaves out the trend and the troubles that it told.",
+    schema: { type: "string" },
+  },
+} as const;
+
 export const EVENT_PARAMETERS = {
   types: {
     description:
