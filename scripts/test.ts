@@ -40,6 +40,7 @@ const IPROUTE2: SystemPackage = { name: "iproute2", executables: ["/sbin/ip", "/
 const FRR: SystemPackage = { name: "frr", executables: ["/usr/lib/frr/zebra"] };
 const BIRD: SystemPackage = { name: "bird2", executables: ["/usr/sbin/bird"] };
 
+const TMUX: SystemPackage = { name: "tmux", executables: ["/usr/bin/tmux"] };
 const CHROMIUM: SystemPackage = { name: "chromium", executables: ["/usr/bin/chromium"] };
 
 const BOTH: readonly Runtime[] = ["bun", "deno"];
@@ -84,7 +85,7 @@ const SUITES: readonly Suite[] = [
     runtimes: ["bun"],
     parallel: 1,
     timeoutMs: 300_000,
-    packages: [IPROUTE2],
+    packages: [IPROUTE2, TMUX],
   },
   // The pages of the compiled binary in a real browser.
   {

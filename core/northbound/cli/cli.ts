@@ -48,6 +48,7 @@ import { toGroupNumber, toNexthopGroup } from "./nexthop_group_words.ts";
 import { showHistory, toHistoryQuery } from "./route_show.ts";
 import { toFlushedOwner, toListQuery, toLookupQuery, toUpdateLine, UsageError } from "./route_words.ts";
 import { flushRoutes, syncRoutes } from "./sync.ts";
+import { runTop } from "./top.ts";
 
 /** Lists are written in pieces of about this length: a system call for each of a million lines would take seconds. */
 const OUTPUT_PIECE_LENGTH = 1 << 16;
@@ -130,6 +131,8 @@ async function dispatch(command: ClientCommand, io: CliIo): Promise<number> {
       return audit(json, client, io);
     case "monitor":
       return monitor(json, client, io);
+    case "top":
+      return runTop(command, client, io);
   }
 }
 
