@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { after, afterEach, before, describe, it } from "node:test";
 import { browserSkipReason, type WatchedPage } from "../support/browser.ts";
 import { DashboardWorld } from "../support/dashboard.ts";
+import { until } from "../support/wait.ts";
 
 const skip = browserSkipReason();
 
@@ -103,9 +104,8 @@ describe("the dashboard", () => {
     await page.locator('[data-plot="updates"] .canvas').focus();
     await page.keyboard.press("ArrowLeft");
     await page.keyboard.press("ArrowLeft");
-    await page.waitForFunction(
-      "[...document.querySelectorAll('.u-cursor-x')].some((line) => !line.classList.contains('u-off'))",
-    );
+    const hasCursor = "[...document.querySelectorAll('.u-cursor-x')].some((line) => !line.classList.contains('u-off'))";
+    await until("the plot shows the moment", () => page.evaluate(hasCursor));
     watched.assertClean(world.daemon.dashboard);
   });
 

@@ -38,7 +38,7 @@ export function showFigures(moment) {
     figure(
       "Refused by the kernel",
       [count(kernel.failed), kernel.failed === 1 ? " route" : " routes"],
-      `${plural(dplane.results.fibFailed, "failure")} since the start`,
+      `${plural(dplane.results.fibFailed, "failure")} in all`,
       kernel.failed > 0 ? "bad" : "",
     ),
     figure(

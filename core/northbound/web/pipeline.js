@@ -12,7 +12,7 @@ import { Flow, ProviderStation, QueueStation, SinkStation, SourceStation } from 
 /** @typedef {Overview["providers"][number]} Provider */
 
 /** Of each kind of station the least width, and what it gets of the room that is left. */
-const WIDTHS = { source: 104, queue: 148, provider: 160, sink: 164 };
+const WIDTHS = { source: 122, queue: 144, provider: 160, sink: 164 };
 const PROVIDER_WIDTH_MAX = 230;
 const GAP_MIN = 30;
 const GAP_MAX = 110;
