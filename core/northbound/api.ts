@@ -18,8 +18,9 @@ import { type ResultStatus, UPDATE_CONTENT_TYPES, type WorkerHealthJson } from "
 import { type AuditParts, describeAudits } from "./audit_api.ts";
 import { NorthboundCounters } from "./counters.ts";
 import { type Endpoints, type Environment, type Handler, json, METHODS, readContentType } from "./endpoint.ts";
+import { type EventFilter, KERNEL_OBJECTS } from "./event_filter.ts";
 import { connectResultEvents, streamEvents } from "./event_stream.ts";
-import { EVENT_NAMES, type EventBus, type EventName } from "./events.ts";
+import { EVENT_NAMES, type EventBus } from "./events.ts";
 import { type FpmParts, fpmEndpoints } from "./fpm_api.ts";
 import { LoopLag } from "./loop_lag.ts";
 import { createMetrics } from "./metrics.ts";
@@ -174,9 +175,7 @@ function listRoutes({ rib, dataplane, links }: ApiParts, pacer: Pacer): Handler 
   return (context) => {
     const query = readQuery(context.req.url, parameters.LIST_PARAMETERS);
     const family = { ipv4: Family.IPV4, ipv6: Family.IPV6 }[query.family ?? ""] ?? Family.NONE;
-    if (query.longer === "true" && query.prefix === undefined) {
-      throw new Problem(400, "longer needs a prefix", "name the prefix, or leave longer out");
-    }
+    if (query.longer === "true" && query.prefix === undefined) throw longerAlone();
     const filter = {
       family,
       prefix: query.prefix === undefined ? null : readPrefix(query.prefix),
@@ -318,17 +317,39 @@ function serveMetrics(parts: ApiParts, counters: NorthboundCounters, lag: LoopLa
   return async () => new Response(await registry.metrics(), { headers: { "content-type": registry.contentType } });
 }
 
-function serveEvents({ events, dataplane, readiness }: ApiParts): Handler {
+function serveEvents({ events, dataplane, readiness, links }: ApiParts): Handler {
   return (context) => {
-    const { types } = readQuery(context.req.url, parameters.EVENT_PARAMETERS);
-    const names = types === undefined ? EVENT_NAMES : types.split(",");
-    const unknown = names.find((name) => !(EVENT_NAMES as readonly string[]).includes(name));
-    if (unknown !== undefined) {
-      throw new Problem(400, `There are no events ${JSON.stringify(unknown)}`, `there are ${EVENT_NAMES.join(", ")}`);
-    }
-    const stream = streamEvents(events, new Set(names as EventName[]), () => readinessReasons(dataplane, readiness()));
+    const query = readQuery(context.req.url, parameters.EVENT_PARAMETERS);
+    if (query.longer === "true" && query.prefix === undefined) throw longerAlone();
+    const filter: EventFilter = {
+      names: readNames(query.types, EVENT_NAMES, "events") ?? new Set(EVENT_NAMES),
+      objects: readNames(query.objects, KERNEL_OBJECTS, "objects"),
+      owner: query.owner ?? null,
+      status: (query.status as ResultStatus | undefined) ?? null,
+      table: query.table === undefined ? null : readTable(query.table, links),
+      prefix: query.prefix === undefined ? null : readPrefix(query.prefix),
+      longer: query.longer === "true",
+    };
+    const stream = streamEvents(events, filter, () => readinessReasons(dataplane, readiness()));
     return new Response(stream, { headers: { "content-type": "text/event-stream", "cache-control": "no-store" } });
   };
+}
+
+/** Names with commas between them; null if there is no such parameter. */
+function readNames<Name extends string>(
+  text: string | undefined,
+  known: readonly Name[],
+  what: string,
+): ReadonlySet<Name> | null {
+  if (text === undefined) return null;
+  const names = text.split(",");
+  const unknown = names.find((name) => !(known as readonly string[]).includes(name));
+  if (unknown === undefined) return new Set(names as Name[]);
+  throw new Problem(400, `There are no ${what} ${JSON.stringify(unknown)}`, `there are ${known.join(", ")}`);
+}
+
+function longerAlone(): Problem {
+  return new Problem(400, "longer needs a prefix", "name the prefix, or leave longer out");
 }
 
 function serveDocument(version: string): Handler {

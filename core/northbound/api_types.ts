@@ -456,8 +456,13 @@ export interface KernelEventJson {
   time: number;
   object: "link" | "address" | "route" | "nexthop";
   action: "new" | "delete";
-  /** The object in iproute2's words, such as `v0 state DOWN` or `203.0.113.0/24 via 10.0.0.2 dev v0`. */
+  /** The object in iproute2's words, such as `v0 state DOWN` or `203.0.113.0/24 table 254 proto bird metric 0 by bird[9]`. */
   text: string;
+  /** Of a route: what names it. */
+  prefix?: string;
+  source?: string;
+  table?: number;
+  metric?: number;
 }
 
 /** Data of the SSE event `health`: the daemon's state changed. */

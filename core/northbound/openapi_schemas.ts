@@ -3,6 +3,7 @@ import { MPLS_LABEL_VALUE_MAX, MPLS_LABELS_MAX, NEXTHOPS_MAX, SEG6_SEGMENTS_MAX,
 import { FPM_CLIENT_COUNTERS, FPM_CLIENT_STATES } from "../model/fpm_client_counters.ts";
 import { ROUTE_TYPE_NAMES, SEG6_MODE_NAMES } from "../model/route.ts";
 import type { HistoryEvent } from "./api_types.ts";
+import { KERNEL_OBJECTS } from "./event_filter.ts";
 import { FPM_COUNTERS } from "./fpm/fpm_counters.ts";
 import { IGNORED_REASONS } from "./fpm/fpm_route.ts";
 import { BUCKETS_MAX, GROUP_TIMER_MAX, IDLE_TIMER_DEFAULT } from "./nexthop_group_json.ts";
@@ -451,12 +452,19 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
   Worker: worker,
   Readiness: readiness,
   ResultEvent: object({ time, ...resultFields, owner: string("Owner.") }, ["source", ...OPTIONAL_OUTCOME]),
-  KernelEvent: object({
-    time,
-    object: words(["link", "address", "route", "nexthop"], "What changed."),
-    action: words(["new", "delete"], "How."),
-    text: string("The object in iproute2's words."),
-  }),
+  KernelEvent: object(
+    {
+      time,
+      object: words(KERNEL_OBJECTS, "What changed."),
+      action: words(["new", "delete"], "How."),
+      text: string("The object in iproute2's words."),
+      prefix: string("Of a route: its prefix."),
+      source: string("Of a route: its source prefix, where there is one."),
+      table: count("Of a route: its table."),
+      metric: count("Of a route: its metric."),
+    },
+    ["prefix", "source", "table", "metric"],
+  ),
   DriftEvent: object(
     {
       time,

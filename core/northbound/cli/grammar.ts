@@ -310,10 +310,28 @@ const fpm = command("fpm", or(fpmReplay, { errors: { noMatch: say("Do what with 
   brief: say("Tell an FPM server everything anew."),
 });
 
-const monitor = command("monitor", object({ kind: constant("monitor"), ...client }), {
-  brief: say("Follow results and kernel changes, a line each."),
-  footer: examples("dplaned monitor", "dplaned monitor --json | jq 'select(.event == \"kernel\")'"),
-});
+const EVENT_WORDS =
+  "[result|kernel|drift|health|link|address|route|nexthop]... [[exact|root] PREFIX] [table N] [vrf NAME] [owner O] [status S]";
+
+const monitor = command(
+  "monitor",
+  object({
+    kind: constant("monitor"),
+    ...client,
+    reconnect: option("--reconnect", { description: say("Wait for a daemon that stops, and go on with the next.") }),
+    words: words("FILTER", 0, EVENT_WORDS),
+  }),
+  {
+    brief: say("Follow results, kernel changes, drift and health, a line each."),
+    footer: examples(
+      "dplaned monitor",
+      "dplaned monitor link address drift",
+      "dplaned monitor result status fib_failed owner bgp",
+      "dplaned monitor root 203.0.113.0/24 --reconnect",
+      "dplaned monitor --json | jq 'select(.event == \"kernel\")'",
+    ),
+  },
+);
 
 const top = command(
   "top",

@@ -7,7 +7,7 @@ import type {
   RouteHistoryJson,
   RouteStoryJson,
 } from "../api_types.ts";
-import { formatCount, formatError, formatNexthop, formatRoute } from "./format.ts";
+import { formatClock, formatCount, formatError, formatNexthop, formatRoute } from "./format.ts";
 
 /** Milliseconds below which what the pipeline took behind the kernel is not worth a word. */
 const TELLING_MS = 0.1;
@@ -196,7 +196,5 @@ function formatDelay(milliseconds: number): string {
 export function formatTime(milliseconds: number): string {
   const time = new Date(milliseconds);
   const two = (value: number): string => String(value).padStart(2, "0");
-  const date = `${time.getFullYear()}-${two(time.getMonth() + 1)}-${two(time.getDate())}`;
-  const clock = `${two(time.getHours())}:${two(time.getMinutes())}:${two(time.getSeconds())}`;
-  return `${date} ${clock}.${String(time.getMilliseconds()).padStart(3, "0")}`;
+  return `${time.getFullYear()}-${two(time.getMonth() + 1)}-${two(time.getDate())} ${formatClock(milliseconds)}`;
 }

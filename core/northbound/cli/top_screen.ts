@@ -1,7 +1,7 @@
 /** The screen of `dplaned top`, as lines for a terminal of a given size. Pure. */
 import { RT_TABLE_DEFAULT } from "../../constants.ts";
 import type { TroubleJson } from "../overview_types.ts";
-import { formatCount, formatUptime } from "./format.ts";
+import { formatClock, formatCount, formatUptime } from "./format.ts";
 import {
   type Column,
   formatTable,
@@ -82,7 +82,7 @@ function formatTitle(
     ],
     columns,
   );
-  const clock = formatClock(time);
+  const clock = formatSecond(time);
   const gap = columns - lengthOf(left) - clock.length;
   return gap < 2 ? left : [...left, span(" ".repeat(gap)), span(clock)];
 }
@@ -253,7 +253,7 @@ function formatTroubles(troubles: readonly TroubleJson[], columns: number): Line
     const which = others === 0 ? where : `${where} and ${formatCount(others)} more`;
     const why = error === undefined ? summary : `${error.message} (${error.code})`;
     const style = event === "result" ? "bad" : "warn";
-    lines.push([span(`${formatClock(time)} `, "dim"), span(which, style), span(`: ${why}`)]);
+    lines.push([span(`${formatSecond(time)} `, "dim"), span(which, style), span(`: ${why}`)]);
     if (error?.hint !== undefined) lines.push([span(`         ${error.hint}`, "dim")]);
   }
   return lines;
@@ -316,9 +316,8 @@ function formatAge(milliseconds: number): string {
 }
 
 /** `19:35:11`, local time. */
-export function formatClock(milliseconds: number): string {
-  const time = new Date(milliseconds);
-  return [time.getHours(), time.getMinutes(), time.getSeconds()].map((part) => String(part).padStart(2, "0")).join(":");
+function formatSecond(milliseconds: number): string {
+  return formatClock(milliseconds).slice(0, -".000".length);
 }
 
 /** One line for a pipe. */
@@ -340,5 +339,5 @@ export function formatSampleLine(sample: TopSample): string {
     `${formatCount(Math.round(process.rssBytes / 1e6))} MB`,
     `cpu ${process.cpuPercent.toFixed(0)} %`,
   ];
-  return `${formatClock(time)} ${parts.join(", ")}\n`;
+  return `${formatSecond(time)} ${parts.join(", ")}\n`;
 }
