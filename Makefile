@@ -50,6 +50,7 @@ check: types ## The fast gate: format, lint, types, import rules, unit tests on 
 types: deps
 	@$(BUN) $(BIN)/biome check --error-on-warnings --no-errors-on-unmatched
 	@$(BUN) $(BIN)/tsc -p .
+	@$(BUN) $(BIN)/tsc -p core/northbound/web
 	@$(BIN)/deno check --quiet main.ts core providers ffi tests
 
 fmt: deps ## Format the code and sort the imports

@@ -67,6 +67,8 @@ export const ATTRS_ARENA_BYTES = 256 << 20;
  */
 export const JOURNAL_ENTRIES = 65_536;
 export const JOURNAL_TEXTS = 1024;
+/** Failures and drift that are remembered beside it, whatever else happens. */
+export const TROUBLES_MAX = 64;
 /** Entries that one request for a route's history gets: where it does not say, and at most. */
 export const HISTORY_ENTRIES_DEFAULT = 100;
 export const HISTORY_ENTRIES_MAX = 1000;

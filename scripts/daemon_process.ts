@@ -27,6 +27,8 @@ export interface DaemonOptions {
   /** Program and arguments that start it, such as `setpriv …`, before its own. */
   wrapper?: readonly string[];
   socket?: string;
+  /** Where it serves its dashboard; by default at a port of 127.0.0.1 that is free. */
+  http?: string;
 }
 
 export interface DaemonEnd {
@@ -47,12 +49,19 @@ export class DaemonProcess {
   #end: DaemonEnd | undefined;
 
   /** Starts it; see {@linkcode ready}. */
-  constructor({ netns, config = "", environment = {}, wrapper = [], socket }: DaemonOptions = {}) {
+  constructor({
+    netns,
+    config = "",
+    environment = {},
+    wrapper = [],
+    socket,
+    http = "127.0.0.1:0",
+  }: DaemonOptions = {}) {
     this.socket = socket ?? join(this.directory, "dplaned.sock");
     this.client = new ApiClient(this.socket);
     const configPath = join(this.directory, "dplaned.toml");
     writeFileSync(configPath, config, { mode: 0o640 });
-    const args = ["run", "--config", configPath, "--socket", this.socket, "--http", "127.0.0.1:0"];
+    const args = ["run", "--config", configPath, "--socket", this.socket, "--http", http];
     if (netns !== undefined) args.push("--netns", netns);
     const [program, ...rest] = [...wrapper, BINARY, ...args];
     // A process group of its own: Ctrl-C is for whoever started it, who then ends it in order.

@@ -40,6 +40,9 @@ const IPROUTE2: SystemPackage = { name: "iproute2", executables: ["/sbin/ip", "/
 const FRR: SystemPackage = { name: "frr", executables: ["/usr/lib/frr/zebra"] };
 const BIRD: SystemPackage = { name: "bird2", executables: ["/usr/sbin/bird"] };
 
+const TMUX: SystemPackage = { name: "tmux", executables: ["/usr/bin/tmux"] };
+const CHROMIUM: SystemPackage = { name: "chromium", executables: ["/usr/bin/chromium"] };
+
 const BOTH: readonly Runtime[] = ["bun", "deno"];
 
 /** Every suite there is: what, where, on which runtimes. */
@@ -82,7 +85,16 @@ const SUITES: readonly Suite[] = [
     runtimes: ["bun"],
     parallel: 1,
     timeoutMs: 300_000,
-    packages: [IPROUTE2],
+    packages: [IPROUTE2, TMUX],
+  },
+  // The pages of the compiled binary in a real browser.
+  {
+    name: "browser",
+    paths: ["tests/browser/"],
+    runtimes: ["bun"],
+    parallel: 1,
+    timeoutMs: 600_000,
+    packages: [IPROUTE2, CHROMIUM],
   },
   // Benchmarks in smoke size, so that they do not rot.
   { name: "bench", paths: ["tests/bench/"], runtimes: ["bun"], parallel: 1, timeoutMs: 300_000, packages: [IPROUTE2] },

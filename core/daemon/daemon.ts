@@ -38,7 +38,7 @@ import { formatAddress, type NorthboundServer, startServer } from "../northbound
 import { readinessReasons } from "../northbound/status.ts";
 import { Drift } from "../rib/drift.ts";
 import { RouteExport } from "../rib/export.ts";
-import { Journal } from "../rib/journal.ts";
+import { createJournal, type Journal } from "../rib/journal.ts";
 import { NexthopGroups } from "../rib/nexthop_groups.ts";
 import { Cause, Retrier } from "../rib/retry.ts";
 import { Rib } from "../rib/rib.ts";
@@ -159,7 +159,7 @@ class Daemon {
     // An update of a route that is in the kernel and not yet known to the RIB would be taken for a new one.
     this.#dataplane.holdAdmission();
     this.#rib = new Rib(new AttrsStore(attrs), this.#dataplane);
-    this.#journal = new Journal(this.#rib);
+    this.#journal = createJournal(this.#rib);
     this.#rib.observe(this.#journal);
     this.#groups = new NexthopGroups(this.#rib, this.#dataplane, this.#links, config.kernel.nexthopObjects);
     this.#rib.groups = this.#groups;

@@ -7,7 +7,13 @@ import type { KernelEventJson } from "../northbound/api_types.ts";
 
 /** The event that `GET /v1/events` sends for a change. */
 export function describeChange(change: KernelChange, links: LinkTable): KernelEventJson {
-  return { time: Date.now(), object: change.kind, action: change.action, text: changeText(change, links) };
+  const event = { time: Date.now(), object: change.kind, action: change.action, text: changeText(change, links) };
+  if (change.kind !== "route") return event;
+  const { family, table, metric } = change;
+  const prefix = formatPrefix(family, change.prefix, 0, change.prefixLength);
+  const key = { prefix, table, metric };
+  if (change.sourceLength === 0) return { ...event, ...key };
+  return { ...event, ...key, source: formatPrefix(family, change.source, 0, change.sourceLength) };
 }
 
 function changeText(change: KernelChange, links: LinkTable): string {

@@ -2,7 +2,6 @@
  * The HTTP API: which call does what. It is a function of its parts and of requests, so tests call it without a server;
  * the sockets are core/northbound/server.ts. Main thread.
  */
-import { createHash } from "node:crypto";
 import { Hono } from "hono";
 import { routePath } from "hono/route";
 import { HISTORY_ENTRIES_DEFAULT, OWNER_DEFAULT, RT_TABLE_DEFAULT } from "../constants.ts";
@@ -19,13 +18,16 @@ import { type ResultStatus, UPDATE_CONTENT_TYPES, type WorkerHealthJson } from "
 import { type AuditParts, describeAudits } from "./audit_api.ts";
 import { NorthboundCounters } from "./counters.ts";
 import { type Endpoints, type Environment, type Handler, json, METHODS, readContentType } from "./endpoint.ts";
+import { type EventFilter, KERNEL_OBJECTS } from "./event_filter.ts";
 import { connectResultEvents, streamEvents } from "./event_stream.ts";
-import { EVENT_NAMES, type EventBus, type EventName } from "./events.ts";
+import { EVENT_NAMES, type EventBus } from "./events.ts";
 import { type FpmParts, fpmEndpoints } from "./fpm_api.ts";
+import { LoopLag } from "./loop_lag.ts";
 import { createMetrics, registerOwnMetrics } from "./metrics.ts";
 import { nexthopGroupEndpoints } from "./nexthop_groups_api.ts";
 import { createOpenapiDocument } from "./openapi.ts";
 import { OutcomeReader } from "./outcome.ts";
+import { overviewEndpoints } from "./overview.ts";
 import { namedOwner, ownParts, requireOwner, requireWriteAccess, visitingOwner } from "./owner_access.ts";
 import { ownerEndpoints } from "./owners_api.ts";
 import { Pacer } from "./pacer.ts";
@@ -40,8 +42,9 @@ import { RouteJsonWriter } from "./route_json.ts";
 import { FIRST_ROUTE, type PrefixFilter, parseCursor, RouteWalk, streamRoutes } from "./route_list.ts";
 import { RouteStream, type RouteStreamParts } from "./route_stream.ts";
 import { describeDplane, describeHealth, readinessReasons } from "./status.ts";
+import { Trend } from "./trend.ts";
 import { type NameResolver, UPDATE_DEFAULTS, type UpdateDefaults } from "./update_rules.ts";
-import page from "./web/index.html.txt" with { type: "text" };
+import { webEndpoints } from "./web_files.ts";
 
 export interface ApiParts extends AuditParts, FpmParts, ProvidersParts {
   /** What happened to routes; it observes the RIB. */
@@ -72,6 +75,8 @@ export interface ApiParts extends AuditParts, FpmParts, ProvidersParts {
 
 export function createApi(parts: ApiParts): Hono<Environment> {
   const counters = new NorthboundCounters();
+  const lag = new LoopLag(parts.shutdown);
+  const trend = new Trend(parts);
   const { pacer = new Pacer() } = parts;
   const outcomes = new OutcomeReader(parts.rib, parts.dataplane, parts.links);
   const streams = createStreamParts(parts, counters, pacer, outcomes);
@@ -87,11 +92,12 @@ export function createApi(parts: ApiParts): Hono<Environment> {
     ...statusEndpoints(parts),
     ...providerEndpoints(parts),
     ...fpmEndpoints(parts),
+    ...overviewEndpoints({ ...parts, counters, lag, trend }),
     "/v1/audit": auditEndpoint(parts),
-    "/metrics": { GET: serveMetrics(parts, counters) },
+    "/metrics": { GET: serveMetrics(parts, counters, lag) },
     "/v1/events": { GET: serveEvents(parts) },
     "/openapi.json": { GET: serveDocument(parts.version) },
-    "/": { GET: servePage() },
+    ...webEndpoints(),
   };
 
   const app = new Hono<Environment>();
@@ -171,9 +177,7 @@ function listRoutes({ rib, dataplane, links }: ApiParts, pacer: Pacer): Handler 
   return (context) => {
     const query = readQuery(context.req.url, parameters.LIST_PARAMETERS);
     const family = { ipv4: Family.IPV4, ipv6: Family.IPV6 }[query.family ?? ""] ?? Family.NONE;
-    if (query.longer === "true" && query.prefix === undefined) {
-      throw new Problem(400, "longer needs a prefix", "name the prefix, or leave longer out");
-    }
+    if (query.longer === "true" && query.prefix === undefined) throw longerAlone();
     const filter = {
       family,
       prefix: query.prefix === undefined ? null : readPrefix(query.prefix),
@@ -308,56 +312,51 @@ function auditEndpoint(parts: ApiParts): { GET: Handler; POST: Handler } {
   };
 }
 
-function serveMetrics(parts: ApiParts, counters: NorthboundCounters): Handler {
+function serveMetrics(parts: ApiParts, counters: NorthboundCounters, lag: LoopLag): Handler {
   const isReady = () => readinessReasons(parts.dataplane, parts.readiness()).length === 0;
-  const registry = createMetrics({ ...parts, counters, isReady });
+  const registry = createMetrics({ ...parts, counters, lag, isReady });
   return async () => {
     if (parts.plugins !== undefined) registerOwnMetrics(registry, parts.plugins);
     return new Response(await registry.metrics(), { headers: { "content-type": registry.contentType } });
   };
 }
 
-function serveEvents({ events, dataplane, readiness }: ApiParts): Handler {
+function serveEvents({ events, dataplane, readiness, links }: ApiParts): Handler {
   return (context) => {
-    const { types } = readQuery(context.req.url, parameters.EVENT_PARAMETERS);
-    const names = types === undefined ? EVENT_NAMES : types.split(",");
-    const unknown = names.find((name) => !(EVENT_NAMES as readonly string[]).includes(name));
-    if (unknown !== undefined) {
-      throw new Problem(400, `There are no events ${JSON.stringify(unknown)}`, `there are ${EVENT_NAMES.join(", ")}`);
-    }
-    const stream = streamEvents(events, new Set(names as EventName[]), () => readinessReasons(dataplane, readiness()));
+    const query = readQuery(context.req.url, parameters.EVENT_PARAMETERS);
+    if (query.longer === "true" && query.prefix === undefined) throw longerAlone();
+    const filter: EventFilter = {
+      names: readNames(query.types, EVENT_NAMES, "events") ?? new Set(EVENT_NAMES),
+      objects: readNames(query.objects, KERNEL_OBJECTS, "objects"),
+      owner: query.owner ?? null,
+      status: (query.status as ResultStatus | undefined) ?? null,
+      table: query.table === undefined ? null : readTable(query.table, links),
+      prefix: query.prefix === undefined ? null : readPrefix(query.prefix),
+      longer: query.longer === "true",
+    };
+    const stream = streamEvents(events, filter, () => readinessReasons(dataplane, readiness()));
     return new Response(stream, { headers: { "content-type": "text/event-stream", "cache-control": "no-store" } });
   };
+}
+
+/** Names with commas between them; null if there is no such parameter. */
+function readNames<Name extends string>(
+  text: string | undefined,
+  known: readonly Name[],
+  what: string,
+): ReadonlySet<Name> | null {
+  if (text === undefined) return null;
+  const names = text.split(",");
+  const unknown = names.find((name) => !(known as readonly string[]).includes(name));
+  if (unknown === undefined) return new Set(names as Name[]);
+  throw new Problem(400, `There are no ${what} ${JSON.stringify(unknown)}`, `there are ${known.join(", ")}`);
+}
+
+function longerAlone(): Problem {
+  return new Problem(400, "longer needs a prefix", "name the prefix, or leave longer out");
 }
 
 function serveDocument(version: string): Handler {
   const document = createOpenapiDocument(version);
   return () => json(document);
-}
-
-function servePage(): Handler {
-  // The page asks nobody but us for anything, and the browser is told to hold it to that.
-  const script = /<script>([\s\S]*?)<\/script>/.exec(page)?.[1] ?? "";
-  const style = /<style>([\s\S]*?)<\/style>/.exec(page)?.[1] ?? "";
-  const policy = [
-    "default-src 'none'",
-    `script-src '${integrity(script)}'`,
-    `style-src '${integrity(style)}'`,
-    "connect-src 'self'",
-    "img-src data:",
-    "base-uri 'none'",
-    "form-action 'none'",
-    "frame-ancestors 'none'",
-  ].join("; ");
-  const headers = {
-    "content-type": "text/html; charset=utf-8",
-    "content-security-policy": policy,
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-  };
-  return () => new Response(page, { headers });
-}
-
-function integrity(text: string): string {
-  return `sha256-${createHash("sha256").update(text).digest("base64")}`;
 }

@@ -307,6 +307,8 @@ export interface HistoryEntryJson {
   /** Milliseconds since the Unix epoch. */
   time: number;
   event: HistoryEvent;
+  /** What the rest says, in a sentence for people. */
+  summary: string;
   /** Who asked; absent where the daemon itself wrote. Of other events: whose route it is about. */
   owner?: string;
   /** Of a result: what was asked for, and what became of it. */
@@ -337,13 +339,17 @@ export interface HistoryEntryJson {
   delayMs?: number;
 }
 
-/** One route and its story; it may be gone by now. */
-export interface RouteStoryJson {
+/** What names a route. */
+export interface RouteKeyJson {
   prefix: string;
   table: number;
   vrf?: string;
   metric: number;
   source?: string;
+}
+
+/** One route and its story; it may be gone by now. */
+export interface RouteStoryJson extends RouteKeyJson {
   route: RouteJson | null;
   /** In the order in which they would be selected. */
   claims: ClaimJson[];
@@ -430,8 +436,13 @@ export interface KernelEventJson {
   time: number;
   object: "link" | "address" | "route" | "nexthop";
   action: "new" | "delete";
-  /** The object in iproute2's words, such as `v0 state DOWN` or `203.0.113.0/24 via 10.0.0.2 dev v0`. */
+  /** The object in iproute2's words, such as `v0 state DOWN` or `203.0.113.0/24 table 254 proto bird metric 0 by bird[9]`. */
   text: string;
+  /** Of a route: what names it. */
+  prefix?: string;
+  source?: string;
+  table?: number;
+  metric?: number;
 }
 
 /** Data of the SSE event `health`: the daemon's state changed. */

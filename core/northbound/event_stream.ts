@@ -5,8 +5,9 @@ import { U32 } from "../context/layout.ts";
 import { UpdateOp } from "../model/route.ts";
 import type { Outcome, RibObserver } from "../rib/outcome.ts";
 import type { Rib } from "../rib/rib.ts";
-import type { ResultEventJson } from "./api_types.ts";
-import { type EventBus, type EventName, formatEvent, type Subscription } from "./events.ts";
+import type { ResultEventJson, ResultStatus } from "./api_types.ts";
+import { type EventFilter, passes } from "./event_filter.ts";
+import { type EventBus, formatEvent, type Subscription } from "./events.ts";
 import { type OutcomeReader, STATUS_OF_OUTCOME } from "./outcome.ts";
 import { RESULT_STATUS_NAMES } from "./result_json.ts";
 
@@ -18,15 +19,16 @@ const encoder = new TextEncoder();
 /** The stream of one listener; it begins with its current health, if it asked for that. */
 export function streamEvents(
   bus: EventBus,
-  names: ReadonlySet<EventName>,
+  filter: EventFilter,
   readiness: () => string[],
 ): ReadableStream<Uint8Array> {
   // Subscribed when the first piece is asked for: the body of a HEAD is never read, and never cancelled.
   let subscription: Subscription | null = null;
   const pull = async (controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> => {
     if (subscription === null) {
-      subscription = bus.subscribe(names);
-      const health = names.has("health") ? formatEvent("health", describeHealth(readiness())) : "";
+      subscription = bus.subscribe(filter);
+      const state = describeHealth(readiness());
+      const health = passes(filter, "health", state) ? formatEvent("health", state) : "";
       controller.enqueue(encoder.encode(`: dplaned\n\n${health}`));
       return;
     }
@@ -46,14 +48,24 @@ function describeHealth(reasons: string[]): { time: number; ready: boolean; reas
 /** Feeds the RIB's outcomes to the bus, for as long as somebody listens to them. */
 export function connectResultEvents(bus: EventBus, rib: Rib, outcomes: OutcomeReader): void {
   const observer: RibObserver = {
-    onOutcome: (slot, outcome, contexts) =>
-      bus.publish("result", () => describeResult(slot, outcome, contexts, rib, outcomes)),
+    onOutcome: (slot, outcome, contexts) => {
+      if (!bus.wantsResult(ownerOf(slot, contexts, rib), statusOf(outcome))) return;
+      bus.publish("result", () => describeResult(slot, outcome, contexts, rib, outcomes));
+    },
   };
   bus.onInterest((name, wanted) => {
     if (name !== "result") return;
     if (wanted) rib.observe(observer);
     else rib.unobserve(observer);
   });
+}
+
+function ownerOf(slot: number, contexts: Contexts, rib: Rib): string {
+  return rib.owners.nameOf(contexts.getU32(slot, U32.OWNER) || contexts.getU32(slot, U32.WINNER));
+}
+
+function statusOf(outcome: Outcome): ResultStatus {
+  return RESULT_STATUS_NAMES[STATUS_OF_OUTCOME[outcome]]!;
 }
 
 function describeResult(
@@ -71,8 +83,8 @@ function describeResult(
     ...(source === "" ? {} : { source }),
     table: contexts.getU32(slot, U32.TABLE),
     metric: contexts.getU32(slot, U32.METRIC),
-    status: RESULT_STATUS_NAMES[STATUS_OF_OUTCOME[outcome]]!,
+    status: statusOf(outcome),
     ...outcomes.details(slot, outcome, contexts),
-    owner: rib.owners.nameOf(contexts.getU32(slot, U32.OWNER) || contexts.getU32(slot, U32.WINNER)),
+    owner: ownerOf(slot, contexts, rib),
   };
 }

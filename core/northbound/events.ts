@@ -5,7 +5,8 @@
  * costs nothing, and a listener that does not keep up loses events, is told how many, and holds nobody else up.
  */
 import { clearTimeout, setTimeout } from "node:timers";
-import type { EventsJson } from "./api_types.ts";
+import type { EventsJson, ResultStatus } from "./api_types.ts";
+import { type EventFilter, mayPass, passes } from "./event_filter.ts";
 
 export const EVENT_NAMES = [
   "result",
@@ -54,27 +55,41 @@ export class EventBus {
     for (const callback of this.#onInterest) callback(name, wanted);
   }
 
+  /** Whether anybody may want a result of this owner and status; asked before one is put into words. */
+  wantsResult(owner: string, status: ResultStatus): boolean {
+    for (const { filter } of this.#subscriptions) if (mayPass(filter, owner, status)) return true;
+    return false;
+  }
+
   /** Tells the listeners. `create` is called if one of them has room. */
   publish<Name extends EventName>(name: Name, create: () => EventsJson[Name]): void {
     if (this.#wanted[name] === 0) return;
+    let data: EventsJson[Name] | null = null;
     let text = "";
     for (const subscription of this.#subscriptions) {
-      if (!subscription.names.has(name)) continue;
+      const { filter, isSelective } = subscription;
+      if (!filter.names.has(name)) continue;
+      if (isSelective) {
+        data ??= create();
+        if (!passes(filter, name, data)) continue;
+      }
       if (subscription.waitingLength >= WAITING_MAX) {
         subscription.drop();
         this.#dropped += 1;
         continue;
       }
       if (text === "") {
-        text = formatEvent(name, create());
+        data ??= create();
+        text = formatEvent(name, data);
         this.#published[name] += 1;
       }
       subscription.add(text);
     }
   }
 
-  subscribe(names: ReadonlySet<EventName>): Subscription {
-    const subscription = new Subscription(names, () => this.#remove(subscription));
+  subscribe(filter: EventFilter): Subscription {
+    const { names } = filter;
+    const subscription = new Subscription(filter, () => this.#remove(subscription));
     if (this.#closed) {
       subscription.close();
       return subscription;
@@ -89,7 +104,7 @@ export class EventBus {
 
   #remove(subscription: Subscription): void {
     if (!this.#subscriptions.delete(subscription)) return;
-    for (const name of subscription.names) {
+    for (const name of subscription.filter.names) {
       this.#wanted[name] -= 1;
       if (this.#wanted[name] === 0) this.#tellInterest(name, false);
     }
@@ -104,15 +119,19 @@ export class EventBus {
 
 /** One listener's events, as the text of a server-sent stream (WHATWG HTML, section 9.2). */
 export class Subscription {
-  readonly names: ReadonlySet<EventName>;
+  readonly filter: EventFilter;
+  /** Something beside the name of an event decides. */
+  readonly isSelective: boolean;
   readonly #onClose: () => void;
   #waiting = "";
   #lost = 0;
   #isClosed = false;
   #wake: (() => void) | null = null;
 
-  constructor(names: ReadonlySet<EventName>, onClose: () => void) {
-    this.names = names;
+  constructor(filter: EventFilter, onClose: () => void) {
+    this.filter = filter;
+    const { names: _, longer: __, ...rest } = filter;
+    this.isSelective = Object.values(rest).some((wanted) => wanted !== null);
     this.#onClose = onClose;
   }
 

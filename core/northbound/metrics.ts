@@ -4,9 +4,8 @@
  */
 
 import process from "node:process";
-import { setInterval } from "node:timers";
 import { type Metric, Registry } from "@prometheus-io/client";
-import { epochOffset, now } from "../clock.ts";
+import { epochOffset } from "../clock.ts";
 import type { Dataplane } from "../dataplane/dataplane.ts";
 import type { ProviderSnapshot } from "../dataplane/registry.ts";
 import { FPM_CLIENT_COUNTERS, readFpmClientCounters } from "../model/fpm_client_counters.ts";
@@ -19,6 +18,7 @@ import type { NorthboundCounters } from "./counters.ts";
 import { EVENT_NAMES, type EventBus } from "./events.ts";
 import { FPM_COUNTERS, type FpmCounter } from "./fpm/fpm_counters.ts";
 import type { FpmClient } from "./fpm_client_json.ts";
+import type { LoopLag } from "./loop_lag.ts";
 import type { Plugins } from "./plugins.ts";
 
 export interface MetricsParts extends AuditParts {
@@ -34,8 +34,7 @@ export interface MetricsParts extends AuditParts {
   isReady: () => boolean;
   /** The FPM server; null where there is none. */
   fpmServer?: () => FpmServerJson | null;
-  /** Ends the measurement of the event loop. */
-  shutdown: AbortSignal;
+  lag: LoopLag;
 }
 
 interface Sample {
@@ -97,8 +96,7 @@ function gauge(name: string, help: string, read: () => number): Source {
   return { name, help, type: "gauge", read: () => [{ value: read() }] };
 }
 
-function processSources({ version, startedAt, isReady, shutdown }: MetricsParts): Source[] {
-  const lag = new LoopLag(shutdown);
+function processSources({ version, startedAt, isReady, lag }: MetricsParts): Source[] {
   const runtime = "Deno" in globalThis ? "deno" : "bun";
   return [
     {
@@ -431,37 +429,4 @@ function northboundSources({ counters, events }: MetricsParts): Source[] {
       () => events.dropped,
     ),
   ];
-}
-
-const LAG_INTERVAL_MS = 100;
-/** The worst is remembered for one to two of these. */
-const LAG_WINDOW_MS = 30_000;
-
-/** How late timers come: what a slow turn of the event loop does to everybody else. */
-class LoopLag {
-  last = 0;
-  #max = 0;
-  #maxBefore = 0;
-
-  constructor(shutdown: AbortSignal) {
-    let due = now() + LAG_INTERVAL_MS;
-    let windowEnd = due + LAG_WINDOW_MS;
-    const timer = setInterval(() => {
-      const time = now();
-      this.last = Math.max(0, time - due);
-      due = time + LAG_INTERVAL_MS;
-      if (time > windowEnd) {
-        this.#maxBefore = this.#max;
-        this.#max = 0;
-        windowEnd = time + LAG_WINDOW_MS;
-      }
-      this.#max = Math.max(this.#max, this.last);
-    }, LAG_INTERVAL_MS);
-    timer.unref();
-    shutdown.addEventListener("abort", () => clearInterval(timer), { once: true });
-  }
-
-  max(): number {
-    return Math.max(this.#max, this.#maxBefore);
-  }
 }

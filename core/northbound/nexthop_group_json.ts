@@ -89,20 +89,22 @@ function parseResilient(value: unknown): Resilient | UpdateError {
   return { buckets, idleTimer, unbalancedTimer };
 }
 
-/** The group as it stands. */
+/** The group as it stands, with no more members and backups than `membersMax`. */
 export function describeNexthopGroup(
   group: NexthopGroup,
   groups: NexthopGroups,
   links: LinkTable,
   providerName: (id: number) => string,
+  membersMax = NEXTHOPS_MAX,
 ): NexthopGroupJson {
   const { number, wanted, accepted, object, failure, restUntil } = group;
   const describe = (nexthop: Nexthop): NexthopGroupMemberJson => ({
     ...nexthopToJson(nexthop, links),
     active: isActive(group, nexthop),
   });
-  const json: NexthopGroupJson = { id: number, members: wanted.members.map(describe), status: "rib_programmed" };
-  if (wanted.backup.length > 0) json.backup = wanted.backup.map(describe);
+  const describeAll = (nexthops: readonly Nexthop[]) => nexthops.slice(0, membersMax).map(describe);
+  const json: NexthopGroupJson = { id: number, members: describeAll(wanted.members), status: "rib_programmed" };
+  if (wanted.backup.length > 0) json.backup = describeAll(wanted.backup);
   if (wanted.resilient !== null) json.resilient = wanted.resilient;
   if (object !== null) json.kernelId = object.id;
   const restMs = restUntil - now();

@@ -3,9 +3,10 @@
  * held to the truth by tests that compare it with the API's routes and its answers. Pure.
  */
 import { PROBLEM_CONTENT_TYPE, UPDATE_CONTENT_TYPES } from "./api_types.ts";
-import { reference, SCHEMAS, type Schema } from "./openapi_schemas.ts";
+import { SCHEMAS } from "./openapi_schemas.ts";
 import * as parameters from "./parameters.ts";
 import type { QueryParameters } from "./query.ts";
+import { reference, type Schema } from "./schema.ts";
 
 interface Answer {
   description: string;
@@ -268,6 +269,42 @@ const providerPaths: OpenapiDocument["paths"] = {
   "/v1/providers/{provider}/restart": { post: restartProvider },
 };
 
+const webFile: Operation = {
+  operationId: "webFile",
+  summary: "A script, style or picture of the pages",
+  parameters: [{ name: "file", in: "path", required: true, description: "Its name.", schema: TEXT }],
+  responses: {
+    200: {
+      description: "The file.",
+      content: {
+        "text/javascript": { schema: TEXT },
+        "text/css": { schema: TEXT },
+        "text/html": { schema: TEXT },
+        "image/svg+xml": { schema: TEXT },
+      },
+    },
+    304: { description: "As it was when `If-None-Match` was got." },
+    400: badQuery,
+    404: problem("There is no such file."),
+  },
+};
+
+/** What people read rather than programs, and this document. */
+const pagePaths: OpenapiDocument["paths"] = {
+  "/openapi.json": {
+    get: get("document", "This document", parameters.NO_PARAMETERS, {
+      200: answer("OpenAPI 3.1.", JSON_TYPE, { type: "object" }),
+    }),
+  },
+  "/": {
+    get: get("page", "The dashboard", parameters.NO_PARAMETERS, {
+      200: answer("HTML.", "text/html", TEXT),
+      304: { description: "As it was when `If-None-Match` was got." },
+    }),
+  },
+  "/web/{file}": { get: webFile },
+};
+
 export function createOpenapiDocument(version: string): OpenapiDocument {
   const none = parameters.NO_PARAMETERS;
   return {
@@ -314,6 +351,12 @@ export function createOpenapiDocument(version: string): OpenapiDocument {
         }),
       },
       "/v1/nexthop-groups/{id}": { get: showNexthopGroup, put: setNexthopGroup, delete: deleteNexthopGroup },
+      "/v1/overview": {
+        get: get("showOverview", "What the dashboard shows, in one answer", parameters.OVERVIEW_PARAMETERS, {
+          200: jsonAnswer("Counters, state, the last minutes by second, and the latest troubles.", "Overview"),
+          400: badQuery,
+        }),
+      },
       "/v1/dplane": {
         get: get("showDplane", "Counters of the dataplane", none, {
           200: jsonAnswer("Counters.", "Dplane"),
@@ -364,14 +407,7 @@ export function createOpenapiDocument(version: string): OpenapiDocument {
           200: answer("Metrics in the text format.", "text/plain", TEXT),
         }),
       },
-      "/openapi.json": {
-        get: get("document", "This document", none, { 200: answer("OpenAPI 3.1.", JSON_TYPE, { type: "object" }) }),
-      },
-      "/": {
-        get: get("page", "A page that shows the dataplane and its providers", none, {
-          200: answer("HTML.", "text/html", TEXT),
-        }),
-      },
+      ...pagePaths,
     },
     components: { schemas: SCHEMAS },
   };

@@ -4,50 +4,14 @@ import { FPM_CLIENT_COUNTERS, FPM_CLIENT_STATES } from "../model/fpm_client_coun
 import { PLUGIN_COUNTERS } from "../model/plugin_counters.ts";
 import { ROUTE_TYPE_NAMES, SEG6_MODE_NAMES } from "../model/route.ts";
 import type { HistoryEvent } from "./api_types.ts";
+import { KERNEL_OBJECTS } from "./event_filter.ts";
 import { FPM_COUNTERS } from "./fpm/fpm_counters.ts";
 import { IGNORED_REASONS } from "./fpm/fpm_route.ts";
 import { BUCKETS_MAX, GROUP_TIMER_MAX, IDLE_TIMER_DEFAULT } from "./nexthop_group_json.ts";
+import { overviewSchemas } from "./overview_schemas.ts";
 import { RESULT_STATUS_NAMES } from "./result_json.ts";
+import { count, object, range, reference, type Schema, string, time, U32_MAX, words } from "./schema.ts";
 import { UPDATE_ERRORS } from "./update_error.ts";
-
-/** As much of JSON Schema as is used here. */
-export interface Schema {
-  $ref?: string;
-  type?: "object" | "array" | "string" | "integer" | "number" | "boolean" | readonly string[];
-  description?: string;
-  properties?: Readonly<Record<string, Schema>>;
-  required?: readonly string[];
-  additionalProperties?: false;
-  items?: Schema;
-  enum?: readonly (string | number | null)[];
-  const?: boolean;
-  anyOf?: readonly Schema[];
-  minimum?: number;
-  maximum?: number;
-  minItems?: number;
-  maxItems?: number;
-  default?: unknown;
-}
-
-const U32_MAX = 0xffff_ffff;
-const string = (description: string): Schema => ({ type: "string", description });
-const count = (description: string): Schema => ({ type: "integer", minimum: 0, description });
-const range = (minimum: number, maximum: number, description: string): Schema => ({
-  type: "integer",
-  minimum,
-  maximum,
-  description,
-});
-const words = (names: readonly string[], description: string): Schema => ({ type: "string", enum: names, description });
-export const reference = (name: string): Schema => ({ $ref: `#/components/schemas/${name}` });
-
-/** An object that has these members and no others; those named in `optional` may be missing. */
-function object(properties: Readonly<Record<string, Schema>>, optional: readonly string[] = []): Schema {
-  const required = Object.keys(properties).filter((name) => !optional.includes(name));
-  return { type: "object", properties, required, additionalProperties: false };
-}
-
-const time = count("Milliseconds since 1970.");
 
 const memberActive: Schema = { type: "boolean", description: "Whether the kernel uses it at this moment." };
 
@@ -314,14 +278,13 @@ const health: Schema = object({
   status: words(["ok", "failed"], "Whether every worker lives."),
   version: string("Version of dplaned."),
   uptimeSeconds: { type: "number", minimum: 0 },
-  workers: {
-    type: "array",
-    items: object({
-      name: string("Name."),
-      alive: { type: "boolean" },
-      heartbeatAgeMs: { type: "number", minimum: 0, description: "How long ago it last showed a sign of life." },
-    }),
-  },
+  workers: { type: "array", items: reference("Worker") },
+});
+
+const worker: Schema = object({
+  name: string("Name."),
+  alive: { type: "boolean", description: "Whether it runs." },
+  heartbeatAgeMs: { type: "number", minimum: 0, description: "How long ago it last showed a sign of life." },
 });
 
 const readiness: Schema = object({
@@ -361,6 +324,7 @@ const milliseconds = (description: string): Schema => ({ type: "number", minimum
 const historyEntryFields: Record<string, Schema> = {
   time,
   event: words(HISTORY_EVENTS, "What happened."),
+  summary: string("What the rest says, in a sentence for people."),
   owner: string("Who asked, or whose route it is about; absent where the daemon itself wrote."),
   op: words(["install", "delete"], "What was asked for."),
   status: reference("Status"),
@@ -380,13 +344,20 @@ const historyEntryFields: Record<string, Schema> = {
   delayMs: count("For how long a repair is put off."),
 };
 
-const story: Schema = object(
+const routeKey: Schema = object(
   {
     prefix: string("Destination."),
     table: count("Routing table."),
     vrf: string("VRF of the table."),
     metric: count("Metric."),
     source: string("Source prefix, where there is one."),
+  },
+  ["vrf", "source"],
+);
+
+const story: Schema = object(
+  {
+    ...routeKey.properties,
     route: { anyOf: [reference("Route"), { enum: [null] }], description: "What it is now; null if it is gone." },
     claims: { type: "array", items: reference("Claim"), description: "In the order in which they would be selected." },
     kernel: {
@@ -399,27 +370,34 @@ const story: Schema = object(
   ["vrf", "source", "kernel", "nextTryMs"],
 );
 
+const historyEntry: Schema = object(
+  historyEntryFields,
+  Object.keys(historyEntryFields).filter((name) => !["time", "event", "summary"].includes(name)),
+);
+
+const nexthopGroup: Schema = object(
+  {
+    id: range(1, U32_MAX, "The number that clients have given it."),
+    ...groupFields({ ...nexthop, properties: { ...nexthop.properties, active: memberActive }, required: ["active"] }),
+    status: words(["fib_programmed", "fib_failed", "rib_programmed"], "What became of it."),
+    error: reference("Error"),
+    provider: string("Provider that refused it."),
+    waitingFor: string("What it waits for, such as `link v0`."),
+    inline: {
+      type: "boolean",
+      description: "Its routes have the nexthops themselves: there are no nexthop objects.",
+    },
+    kernelId: range(1, U32_MAX, "Number of its object in the kernel, for `ip nexthop show id`."),
+  },
+  ["backup", "resilient", "error", "provider", "waitingFor", "inline", "kernelId"],
+);
+
 export const SCHEMAS: Readonly<Record<string, Schema>> = {
   Status: words(RESULT_STATUS_NAMES, "What became of an update."),
   Nexthop: nexthop,
   Update: update,
   NexthopGroupUpdate: object(groupFields(reference("Nexthop")), ["backup", "resilient"]),
-  NexthopGroup: object(
-    {
-      id: range(1, U32_MAX, "The number that clients have given it."),
-      ...groupFields({ ...nexthop, properties: { ...nexthop.properties, active: memberActive }, required: ["active"] }),
-      status: words(["fib_programmed", "fib_failed", "rib_programmed"], "What became of it."),
-      error: reference("Error"),
-      provider: string("Provider that refused it."),
-      waitingFor: string("What it waits for, such as `link v0`."),
-      inline: {
-        type: "boolean",
-        description: "Its routes have the nexthops themselves: there are no nexthop objects.",
-      },
-      kernelId: range(1, U32_MAX, "Number of its object in the kernel, for `ip nexthop show id`."),
-    },
-    ["backup", "resilient", "error", "provider", "waitingFor", "inline", "kernelId"],
-  ),
+  NexthopGroup: nexthopGroup,
   NexthopGroups: object({ nexthopGroups: { type: "array", items: reference("NexthopGroup") } }),
   Error: object(
     {
@@ -488,10 +466,7 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
     Object.keys(attributeFields).filter((name) => name !== "type"),
   ),
   Claim: claim,
-  HistoryEntry: object(
-    historyEntryFields,
-    Object.keys(historyEntryFields).filter((name) => !["time", "event"].includes(name)),
-  ),
+  HistoryEntry: historyEntry,
   RouteStory: story,
   RouteHistory: object(
     {
@@ -512,14 +487,22 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
   ProviderRestart: object({ provider: string("Name."), restarted: { type: "boolean" } }),
   Providers: object({ providers: { type: "array", items: reference("Provider") } }),
   Health: health,
+  Worker: worker,
   Readiness: readiness,
   ResultEvent: object({ time, ...resultFields, owner: string("Owner.") }, ["source", ...OPTIONAL_OUTCOME, "bypassed"]),
-  KernelEvent: object({
-    time,
-    object: words(["link", "address", "route", "nexthop"], "What changed."),
-    action: words(["new", "delete"], "How."),
-    text: string("The object in iproute2's words."),
-  }),
+  KernelEvent: object(
+    {
+      time,
+      object: words(KERNEL_OBJECTS, "What changed."),
+      action: words(["new", "delete"], "How."),
+      text: string("The object in iproute2's words."),
+      prefix: string("Of a route: its prefix."),
+      source: string("Of a route: its source prefix, where there is one."),
+      table: count("Of a route: its table."),
+      metric: count("Of a route: its metric."),
+    },
+    ["prefix", "source", "table", "metric"],
+  ),
   DriftEvent: object(
     {
       time,
@@ -591,4 +574,5 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
     },
     ["type", "detail", "hint", "errorCount", "errors"],
   ),
+  ...overviewSchemas({ dplane, group: nexthopGroup, key: routeKey, entry: historyEntry }),
 };

@@ -87,7 +87,7 @@ async function planRoutes(
   return new Response(plan, { headers: { "content-type": UPDATE_CONTENT_TYPES.ndjson } });
 }
 
-function describeOwners({ owners }: Rib): OwnersJson {
+export function describeOwners({ owners }: Rib): OwnersJson {
   const { nobody } = owners;
   return {
     owners: [...owners.values().map(describeOwner), { ...describeOwner(nobody), routes: nobody.selected, held: 0 }],

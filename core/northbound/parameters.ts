@@ -85,10 +85,36 @@ export const LOOKUP_PARAMETERS = {
   },
 } as const;
 
+export const OVERVIEW_PARAMETERS = {
+  cursor: {
+    description: "The `cursor` of the answer before: leaves out the trend and the troubles that it told.",
+    schema: { type: "string" },
+  },
+} as const;
+
 export const EVENT_PARAMETERS = {
   types: {
     description:
       "Events to send, with commas between them: result, kernel, drift, nexthop_drift, health. All of them if it is left out.",
+    schema: { type: "string" },
+  },
+  objects: {
+    description:
+      "What events `kernel` are to be about, with commas between them: link, address, route, nexthop. All of them if it is left out.",
+    schema: { type: "string" },
+  },
+  owner: { description: "Only events of this owner's routes.", schema: { type: "string" } },
+  status: { description: "Only results with this status.", schema: { type: "string", enum: RESULT_STATUS_NAMES } },
+  prefix: {
+    description: "Only events of routes to this prefix; `default` stands for the default route.",
+    schema: { type: "string" },
+  },
+  longer: {
+    description: "With prefix: it, and everything more specific.",
+    schema: { type: "boolean", default: false },
+  },
+  table: {
+    description: "Only events of routes in this table: its number, or the name of a VRF.",
     schema: { type: "string" },
   },
 } as const;

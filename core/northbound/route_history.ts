@@ -23,9 +23,12 @@ import type {
   RouteAttributesJson,
   RouteHistoryJson,
   RouteJson,
+  RouteKeyJson,
   RouteStoryJson,
 } from "./api_types.ts";
+import { summarizeEntry } from "./cli/history_format.ts";
 import { describeError } from "./outcome.ts";
+import type { TroubleJson } from "./overview_types.ts";
 import { formatAttributes, RouteJsonWriter } from "./route_json.ts";
 
 export interface HistoryParts {
@@ -110,6 +113,18 @@ export function describeHistory(parts: HistoryParts, query: HistoryQuery): Route
   return { ...since, omitted, routes };
 }
 
+/** The failures and the drift from number `first` on that are remembered, oldest first. */
+export function describeTroubles(parts: HistoryParts, first: number): TroubleJson[] {
+  const troubles: TroubleJson[] = [];
+  for (const entry of parts.journal.troubles?.from(first) ?? []) {
+    const { family, table, metric, source, sourceLength } = entry;
+    const key = { family, table, metric, source, sourceLength };
+    const story = { key, route: NO_ROUTE, entries: [entry] };
+    troubles.push(new StoryWriter(parts, story, entry.prefix, entry.prefixLength).writeEntry(entry));
+  }
+  return troubles;
+}
+
 function collectStories(rib: Rib, query: HistoryQuery, family: Family, entries: JournalEntry[]): Story[] {
   const { address, length } = query.prefix;
   const stories = new Map<string, Story>();
@@ -155,7 +170,17 @@ class StoryWriter {
   }
 
   write(): RouteStoryJson {
-    const { entries, key } = this.#story;
+    const entries = this.#story.entries.map((entry) => this.#describeEntry(entry));
+    return { ...this.#describeKey(), ...this.#describeNow(), entries };
+  }
+
+  /** One entry, with what names its route. */
+  writeEntry(entry: JournalEntry): TroubleJson {
+    return { ...this.#describeKey(), ...this.#describeEntry(entry) };
+  }
+
+  #describeKey(): RouteKeyJson {
+    const { key } = this.#story;
     const { prefix, prefixLength } = this.#update;
     const vrf = this.#parts.links.vrfName(key.table);
     return {
@@ -164,8 +189,6 @@ class StoryWriter {
       ...(vrf === "" ? {} : { vrf }),
       metric: key.metric,
       ...(key.sourceLength === 0 ? {} : { source: formatPrefix(key.family, key.source, 0, key.sourceLength) }),
-      ...this.#describeNow(),
-      entries: entries.map((entry) => this.#describeEntry(entry)),
     };
   }
 
@@ -212,9 +235,14 @@ class StoryWriter {
   }
 
   #describeEntry(entry: JournalEntry): HistoryEntryJson {
+    const json = this.#describeFacts(entry);
+    return { ...json, summary: summarizeEntry(json) };
+  }
+
+  #describeFacts(entry: JournalEntry): Omit<HistoryEntryJson, "summary"> {
     const { owners } = this.#parts.rib;
     const { kind, owner, other, attrs } = entry;
-    const json: HistoryEntryJson = {
+    const json: Omit<HistoryEntryJson, "summary"> = {
       time: Math.round(entry.time + this.#parts.journal.epochOffset),
       event: EVENTS[kind],
     };
@@ -234,7 +262,10 @@ class StoryWriter {
     return json;
   }
 
-  #describeNote(json: HistoryEntryJson, { kind, other, protocol, text, delayMs }: JournalEntry): HistoryEntryJson {
+  #describeNote<Json extends Omit<HistoryEntryJson, "summary">>(
+    json: Json,
+    { kind, other, protocol, text, delayMs }: JournalEntry,
+  ): Json {
     const drift = DRIFTS[kind];
     if (drift !== undefined) json.drift = drift;
     if (kind === JournalKind.DRIFT_REPLACED) json.protocol = formatProtocol(protocol);

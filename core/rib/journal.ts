@@ -8,7 +8,7 @@
  */
 import { assert } from "../assert.ts";
 import { epochOffset, now } from "../clock.ts";
-import { CONTEXT_BYTES, JOURNAL_ENTRIES, JOURNAL_TEXTS } from "../constants.ts";
+import { CONTEXT_BYTES, JOURNAL_ENTRIES, JOURNAL_TEXTS, TROUBLES_MAX } from "../constants.ts";
 import { NO_ATTRS } from "../context/attrs.ts";
 import type { Contexts } from "../context/contexts.ts";
 import {
@@ -110,6 +110,15 @@ export interface JournalEntry {
   delayMs: number;
 }
 
+/** An entry with its place in the order of all, and its route. */
+export interface NumberedEntry extends JournalEntry {
+  number: number;
+  family: Family;
+  /** 16 bytes. */
+  prefix: Uint8Array;
+  prefixLength: number;
+}
+
 /** Which entries are wanted; null for any. */
 export interface JournalQuery {
   family: Family;
@@ -170,6 +179,11 @@ const KIND_OF_OUTCOME: Readonly<Record<Outcome, OutcomeKind>> = {
   [Outcome.SUPERSEDED]: JournalKind.SUPERSEDED,
 };
 
+/** The journal of a daemon. */
+export function createJournal(rib: Rib): Journal {
+  return new Journal(rib, JOURNAL_ENTRIES, new Journal(rib, TROUBLES_MAX));
+}
+
 export class Journal implements RibObserver {
   readonly #rib: Rib;
   readonly #mask: number;
@@ -181,17 +195,21 @@ export class Journal implements RibObserver {
   readonly #texts = new RecentTexts(JOURNAL_TEXTS);
   readonly #addressBytes = new Uint8Array(32);
   readonly #address = new Uint32Array(this.#addressBytes.buffer);
+  /** Where failures and drift go as well, so that a load of successes does not push them out. */
+  readonly #troubles: Journal | null;
   /** Place of the next entry, and how many there are. */
   #next = 0;
   #count = 0;
+  #total = 0;
   #isWrapped = false;
   /** Time of the last entry: times never go back. */
   #latest = 0;
   #epochOffset = epochOffset();
 
   /** `entries` is a power of two. */
-  constructor(rib: Rib, entries: number = JOURNAL_ENTRIES) {
+  constructor(rib: Rib, entries: number, troubles: Journal | null = null) {
     this.#rib = rib;
+    this.#troubles = troubles;
     this.#mask = entries - 1;
     const storage = new ArrayBuffer(entries * ENTRY_BYTES);
     this.#f64 = new Float64Array(storage);
@@ -202,6 +220,16 @@ export class Journal implements RibObserver {
   /** Entries that are kept. */
   get count(): number {
     return this.#count;
+  }
+
+  /** Entries that there have ever been: they are numbered from 1. */
+  get total(): number {
+    return this.#total;
+  }
+
+  /** The failures and the drift among them, in a journal of their own. */
+  get troubles(): Journal | null {
+    return this.#troubles;
   }
 
   /** Since when nothing is missing, on the clock of core/clock.ts; 0 while nothing is gone yet. */
@@ -258,6 +286,7 @@ export class Journal implements RibObserver {
     toFloat[base + KERNEL] = (f64[double + F64.PROGRAMMED_AT]! || Number.NaN) - taken;
     toFloat[base + PIPELINE] = done - taken;
     toFloat[base + RESULT] = time - done;
+    if (outcome === Outcome.FIB_FAILED) this.#troubles?.onOutcome(slot, outcome, contexts);
   }
 
   onSelection(family: Family, route: number, before: number, after: number, isWithdrawal: boolean): void {
@@ -288,6 +317,9 @@ export class Journal implements RibObserver {
     u32[base + TEXT] = this.#texts.intern(text);
     u32[base + PROTOCOL] = protocol;
     this.#f32[base + DELAY] = delayMs;
+    if (kind >= JournalKind.DRIFT_MISSING && kind <= JournalKind.REPAIR_DELAYED) {
+      this.#troubles?.note(kind, family, route, detail);
+    }
   }
 
   /** The latest `max` entries of a prefix, oldest first, and how many there are beside. */
@@ -307,10 +339,26 @@ export class Journal implements RibObserver {
     return { entries: entries.reverse(), omitted };
   }
 
+  /** The entries from number `first` on that are kept, oldest first, each with its number and the prefix of its route. */
+  *from(first: number): Generator<NumberedEntry> {
+    for (let number = Math.max(first, this.#total - this.#count + 1); number <= this.#total; number++) {
+      const place = (this.#next - 1 - (this.#total - number)) & this.#mask;
+      const base = place * ENTRY_WORDS;
+      const key = this.#u32[base + KEY]!;
+      const family = (key & IPV6) === 0 ? Family.IPV4 : Family.IPV6;
+      const prefix = new Uint8Array(16);
+      // The words behind an IPv4 address are those of an earlier entry.
+      const bytes = new Uint8Array(this.#u32.buffer, (base + PREFIX) * 4, family === Family.IPV4 ? 4 : 16);
+      prefix.set(bytes);
+      yield { ...this.#read(place), number, family, prefix, prefixLength: (key >>> 16) & 0xff };
+    }
+  }
+
   /** Takes the place of the oldest entry. */
   #push(time: number): number {
     const place = this.#next;
     this.#next = (place + 1) & this.#mask;
+    this.#total += 1;
     if (this.#count <= this.#mask) this.#count += 1;
     else this.#isWrapped = true;
     if (time > this.#latest) this.#latest = time;

@@ -30,6 +30,27 @@ export class LatencyHistogram {
   }
 }
 
+/**
+ * The value below which this share of the observations lies, in milliseconds, from their number by bucket; NaN of none.
+ * Within a bucket they are taken to be spread evenly.
+ */
+export function quantileMs(buckets: ArrayLike<number>, share: number): number {
+  let count = 0;
+  for (let bucket = 0; bucket < buckets.length; bucket++) count += buckets[bucket]!;
+  if (count === 0) return Number.NaN;
+  const wanted = share * count;
+  let below = 0;
+  for (const [bucket, bound] of LATENCY_BOUNDS_MS.entries()) {
+    const inside = buckets[bucket]!;
+    if (inside > 0 && below + inside >= wanted) {
+      const lower = bucket === 0 ? 0 : LATENCY_BOUNDS_MS[bucket - 1]!;
+      return lower + ((bound - lower) * (wanted - below)) / inside;
+    }
+    below += inside;
+  }
+  return LATENCY_BOUNDS_MS.at(-1)!;
+}
+
 export type Latencies = Readonly<Record<LatencyStage, LatencyHistogram>>;
 
 export function createLatencies(): Latencies {

@@ -12,7 +12,7 @@ import { AttrsStore, createAttrsStorage } from "../../core/context/attrs_store.t
 import { U32 } from "../../core/context/layout.ts";
 import { Dataplane } from "../../core/dataplane/dataplane.ts";
 import { UpdateOp } from "../../core/model/route.ts";
-import { Journal } from "../../core/rib/journal.ts";
+import { createJournal } from "../../core/rib/journal.ts";
 import { Rib } from "../../core/rib/rib.ts";
 import { specOf } from "../support/harness.ts";
 import { createQuietLog } from "../support/quiet_log.ts";
@@ -43,7 +43,7 @@ export async function runPipelineBench(routes: number): Promise<PipelineBenchRes
   });
   const rib: Rib = new Rib(new AttrsStore(attrs), dataplane);
   // As in the daemon: what each update became is remembered.
-  rib.observe(new Journal(rib));
+  rib.observe(createJournal(rib));
   dataplane.register(specOf({ name: "kernel" }));
   let finished = 0;
   let hash = 0;

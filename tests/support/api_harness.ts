@@ -17,7 +17,7 @@ import type { ResultJson, SummaryJson, SyncSummaryJson } from "../../core/northb
 import type { Auditor } from "../../core/northbound/audit_api.ts";
 import { EventBus } from "../../core/northbound/events.ts";
 import { Drift } from "../../core/rib/drift.ts";
-import { Journal } from "../../core/rib/journal.ts";
+import { createJournal, type Journal } from "../../core/rib/journal.ts";
 import { NexthopGroups } from "../../core/rib/nexthop_groups.ts";
 import { Retrier } from "../../core/rib/retry.ts";
 import { Rib } from "../../core/rib/rib.ts";
@@ -121,7 +121,7 @@ export async function createHarness({
   });
   rib = new Rib(attrs, dataplane);
   dataplane.register({ kind: "stub", name: "kernel", priority: ProviderPriority.KERNEL, threaded: false, options: {} });
-  const journal = new Journal(rib);
+  const journal = createJournal(rib);
   rib.observe(journal);
   const links = createLinks();
   const groups = new NexthopGroups(rib, dataplane, links);

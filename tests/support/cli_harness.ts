@@ -7,6 +7,7 @@ import { Readable } from "node:stream";
 import { runClient } from "../../core/northbound/cli/cli.ts";
 import { parseArguments } from "../../core/northbound/cli/grammar.ts";
 import type { CliIo } from "../../core/northbound/cli/io.ts";
+import type { Terminal } from "../../core/northbound/cli/terminal.ts";
 
 export type Handler = (request: IncomingMessage, response: ServerResponse) => void;
 
@@ -56,6 +57,12 @@ export async function readBody(request: IncomingMessage): Promise<string> {
   return body;
 }
 
+export interface CapturedIoOptions {
+  columns?: number;
+  input?: Readable;
+  terminal?: Terminal;
+}
+
 /** A {@linkcode CliIo} that keeps what is printed. */
 export class CapturedIo implements CliIo {
   out = "";
@@ -67,8 +74,10 @@ export class CapturedIo implements CliIo {
   readonly stdin: () => Readable;
   readonly onInterrupt: (callback: () => void) => () => void;
   interrupt: (() => void) | undefined;
+  readonly terminal: () => Terminal | undefined;
 
-  constructor({ columns, input = Readable.from([]) }: { columns?: number; input?: Readable } = {}) {
+  constructor({ columns, input = Readable.from([]), terminal }: CapturedIoOptions = {}) {
+    this.terminal = () => terminal;
     this.columns = columns;
     this.stdout = (text) => {
       this.out += text;

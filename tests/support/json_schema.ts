@@ -1,5 +1,5 @@
 /** Checks JSON against as much of JSON Schema as our OpenAPI document uses; returns what is wrong, or an empty string. */
-import type { Schema } from "../../core/northbound/openapi_schemas.ts";
+import type { Schema } from "../../core/northbound/schema.ts";
 
 export function checkSchema(value: unknown, schema: Schema, all: Readonly<Record<string, Schema>>, path = "$"): string {
   if (schema.$ref !== undefined) {
@@ -49,6 +49,7 @@ function checkObject(
 
 function isOfType(value: unknown, type: string | readonly string[]): boolean {
   if (typeof type !== "string") return type.some((one) => isOfType(value, one));
+  if (type === "null") return value === null;
   if (type === "array") return Array.isArray(value);
   if (type === "object") return typeof value === "object" && value !== null && !Array.isArray(value);
   if (type === "integer") return Number.isInteger(value);

@@ -3,13 +3,15 @@ import { clearInterval, setImmediate, setInterval } from "node:timers";
 
 /** Lets timers and messages run until `condition` holds; throws with `what` when it has not in `timeoutMs`. */
 export async function until(
-  what: string,
+  what: string | (() => string),
   condition: () => boolean | Promise<boolean>,
   timeoutMs = 20_000,
 ): Promise<void> {
   const deadline = performance.now() + timeoutMs;
   while (!(await condition())) {
-    if (performance.now() > deadline) throw new Error(`Waited ${timeoutMs} ms in vain until ${what}`);
+    if (performance.now() > deadline) {
+      throw new Error(`Waited ${timeoutMs} ms in vain until ${typeof what === "string" ? what : what()}`);
+    }
     await new Promise((resolve) => setImmediate(resolve));
   }
 }

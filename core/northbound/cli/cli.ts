@@ -26,11 +26,9 @@ import {
 } from "../api_types.ts";
 import type { ProvidersJson } from "../provider_types.ts";
 import { ApiClient, readAll, readLines, UnreachableError } from "./client.ts";
-import { readEvents } from "./event_stream.ts";
 import {
   formatAudit,
   formatDplane,
-  formatEvent,
   formatHealth,
   formatLookup,
   formatNexthopGroup,
@@ -44,10 +42,12 @@ import { formatFpm } from "./fpm_format.ts";
 import { type ClientCommand, EXIT_FAILED, EXIT_NO_DAEMON, EXIT_USAGE } from "./grammar.ts";
 import type { CliIo } from "./io.ts";
 import { loadRoutes } from "./load.ts";
+import { monitor } from "./monitor.ts";
 import { toGroupNumber, toNexthopGroup } from "./nexthop_group_words.ts";
 import { showHistory, toHistoryQuery } from "./route_show.ts";
 import { toFlushedOwner, toListQuery, toLookupQuery, toUpdateLine, UsageError } from "./route_words.ts";
 import { flushRoutes, syncRoutes } from "./sync.ts";
+import { runTop } from "./top.ts";
 
 /** Lists are written in pieces of about this length: a system call for each of a million lines would take seconds. */
 const OUTPUT_PIECE_LENGTH = 1 << 16;
@@ -129,7 +129,9 @@ async function dispatch(command: ClientCommand, io: CliIo): Promise<number> {
     case "audit":
       return audit(json, client, io);
     case "monitor":
-      return monitor(json, client, io);
+      return monitor(command, client, io);
+    case "top":
+      return runTop(command, client, io);
   }
 }
 
@@ -293,13 +295,4 @@ async function showHealth(json: boolean, client: ApiClient, io: CliIo): Promise<
   if (json) io.stdout(`${JSON.stringify({ health, ready })}\n`);
   else io.stdout(formatHealth(health, ready));
   return health.status === "ok" && ready.ready ? 0 : EXIT_FAILED;
-}
-
-async function monitor(json: boolean, client: ApiClient, io: CliIo): Promise<number> {
-  const response = await client.request({ path: "/v1/events", headers: { accept: "text/event-stream" } });
-  for await (const { name, data } of readEvents(readLines(response))) {
-    const object = JSON.parse(data) as Record<string, unknown>;
-    io.stdout(json ? `${JSON.stringify({ event: name, ...object })}\n` : formatEvent(name, object));
-  }
-  throw new Error("The daemon ended the stream of events; did it stop? journalctl -u dplaned");
 }

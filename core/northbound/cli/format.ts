@@ -355,9 +355,17 @@ export function formatLookup({ address, table, route }: LookupJson): string {
 /** One line for an event of the daemon's stream: the time, what it is about, and what happened. */
 export function formatEvent(name: string, data: unknown): string {
   const { time } = data as { time?: number };
-  const clock = time === undefined ? "" : `${new Date(time).toISOString().slice(11, 23)} `;
+  const clock = time === undefined ? "" : `${formatClock(time)} `;
   const word = name === "nexthop_drift" ? "drift" : name;
-  return `${clock}${word.padEnd(6)} ${describeEvent(name, data)}\n`;
+  return `${clock}${word.padEnd(6)} ${describeEvent(name, data)}
+`;
+}
+
+/** `14:02:11.123`, local time. */
+export function formatClock(milliseconds: number): string {
+  const time = new Date(milliseconds);
+  const clock = [time.getHours(), time.getMinutes(), time.getSeconds()].map((part) => String(part).padStart(2, "0"));
+  return `${clock.join(":")}.${String(time.getMilliseconds()).padStart(3, "0")}`;
 }
 
 /** `203.0.113.0/24 table main missing, by ip[4711]; repaired at once`. */

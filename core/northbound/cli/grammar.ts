@@ -9,7 +9,7 @@ import { formatMessage, lineBreak, type Message, text } from "@optique/core/mess
 import { multiple, optional, withDefault } from "@optique/core/modifiers";
 import type { InferValue } from "@optique/core/parser";
 import { argument, command, constant, option } from "@optique/core/primitives";
-import { choice, string } from "@optique/core/valueparser";
+import { choice, float, integer, string } from "@optique/core/valueparser";
 import { CONFIG_PATH_DEFAULT, OWNER_DEFAULT, VERSION } from "../../constants.ts";
 import { LOG_LEVELS } from "../../log.ts";
 
@@ -310,10 +310,49 @@ const fpm = command("fpm", or(fpmReplay, { errors: { noMatch: say("Do what with 
   brief: say("Tell an FPM server everything anew."),
 });
 
-const monitor = command("monitor", object({ kind: constant("monitor"), ...client }), {
-  brief: say("Follow results and kernel changes, a line each."),
-  footer: examples("dplaned monitor", "dplaned monitor --json | jq 'select(.event == \"kernel\")'"),
-});
+const EVENT_WORDS =
+  "[result|kernel|drift|health|link|address|route|nexthop]... [[exact|root] PREFIX] [table N] [vrf NAME] [owner O] [status S]";
+
+const monitor = command(
+  "monitor",
+  object({
+    kind: constant("monitor"),
+    ...client,
+    reconnect: option("--reconnect", { description: say("Wait for a daemon that stops, and go on with the next.") }),
+    words: words("FILTER", 0, EVENT_WORDS),
+  }),
+  {
+    brief: say("Follow results, kernel changes, drift and health, a line each."),
+    footer: examples(
+      "dplaned monitor",
+      "dplaned monitor link address drift",
+      "dplaned monitor result status fib_failed owner bgp",
+      "dplaned monitor root 203.0.113.0/24 --reconnect",
+      "dplaned monitor --json | jq 'select(.event == \"kernel\")'",
+    ),
+  },
+);
+
+const top = command(
+  "top",
+  object({
+    kind: constant("top"),
+    ...client,
+    interval: withDefault(
+      option("--interval", float({ metavar: "SECONDS", min: 0.1, max: 3600 }), {
+        description: say("How often it asks the daemon (default: 1)."),
+      }),
+      1,
+    ),
+    count: optional(
+      option("--count", integer({ metavar: "N", min: 1 }), { description: say("End after so many intervals.") }),
+    ),
+  }),
+  {
+    brief: say("Show the daemon at work on a whole screen; in a pipe, a line for each interval."),
+    footer: examples("dplaned top", "dplaned top --interval 5 | tee dplaned.log", "dplaned top --json --count 1"),
+  },
+);
 
 const checkConfig = command(
   "check-config",
@@ -336,7 +375,7 @@ const version = command("version", object({ kind: constant("version"), ...client
   footer: examples("dplaned version"),
 });
 
-const program = or(run, route, nexthopGroup, show, audit, fpm, monitor, checkConfig, version);
+const program = or(run, route, nexthopGroup, show, audit, fpm, monitor, top, checkConfig, version);
 
 /** What a command line asks for. */
 export type Command = InferValue<typeof program>;
@@ -395,7 +434,7 @@ function isCommandWord(word: string): boolean {
 }
 
 const COMMAND_WORDS = new Set(
-  "add audit check-config del delete dplane flush fpm get health install list load lookup ls monitor nexthop-group owners providers replace replay route run set show sync version".split(
+  "add audit check-config del delete dplane flush fpm get health install list load lookup ls monitor nexthop-group owners providers replace replay route run set show sync top version".split(
     " ",
   ),
 );

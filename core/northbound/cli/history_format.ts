@@ -7,12 +7,15 @@ import type {
   RouteHistoryJson,
   RouteStoryJson,
 } from "../api_types.ts";
-import { formatCount, formatError, formatNexthop, formatRoute } from "./format.ts";
+import { formatClock, formatCount, formatError, formatNexthop, formatRoute } from "./format.ts";
 
 /** Milliseconds below which what the pipeline took behind the kernel is not worth a word. */
 const TELLING_MS = 0.1;
 /** Below the text of an entry, behind its time. */
 const HINT_INDENT = " ".repeat("  2026-03-05 14:02:11.123  ".length);
+
+/** An entry before its sentence is made. */
+type Entry = Omit<HistoryEntryJson, "summary">;
 
 export function formatHistory({ routes, since, omitted }: RouteHistoryJson): string {
   let text = "";
@@ -84,8 +87,13 @@ function formatEntry(entry: HistoryEntryJson): string {
   return `${formatResultEntry(entry)}${formatStages(entry)}${hint}`;
 }
 
+/** What happened, in one sentence. */
+export function summarizeEntry(entry: Entry): string {
+  return entry.event === "result" ? formatResultEntry(entry) : formatNote(entry);
+}
+
 /** `bgp: install via 10.0.0.3 dev v0: programmed`. */
-function formatResultEntry(entry: HistoryEntryJson): string {
+function formatResultEntry(entry: Entry): string {
   const { owner, op, change, winner, attributes } = entry;
   const outcome = describeOutcome(entry);
   if (owner === undefined) {
@@ -101,7 +109,7 @@ function describe(attributes: RouteAttributesJson | undefined): string[] {
   return attributes === undefined ? [] : [formatAttributes(attributes)];
 }
 
-function describeOutcome(entry: HistoryEntryJson): string {
+function describeOutcome(entry: Entry): string {
   const { status, provider, error } = entry;
   const reason = error === undefined ? "" : `: ${formatError(error)}`;
   switch (status) {
@@ -121,7 +129,7 @@ function describeOutcome(entry: HistoryEntryJson): string {
   }
 }
 
-function describeProgrammed({ owner, op, change, winner, attributes }: HistoryEntryJson, reason: string): string {
+function describeProgrammed({ owner, op, change, winner, attributes }: Entry, reason: string): string {
   if (change === "delete") {
     if (winner === undefined || reason === "") return "deleted";
     return `deleted, because ${winner}'s route could not take its place${reason}`;
@@ -133,7 +141,7 @@ function describeProgrammed({ owner, op, change, winner, attributes }: HistoryEn
   return change === "replace" ? "programmed, in the place of what was there" : "programmed";
 }
 
-function describeHeld({ op, change, winner, attributes }: HistoryEntryJson, reason: string): string {
+function describeHeld({ op, change, winner, attributes }: Entry, reason: string): string {
   if (winner === undefined) return "held, waiting for its nexthop group";
   if (op === "delete") return `withdrawn, ${winner}'s route stays`;
   if (change === undefined) return `held, ${winner}'s route is preferred`;
@@ -156,7 +164,7 @@ function formatStages({ queueMs, kernelMs, pipelineMs, resultMs }: HistoryEntryJ
   return `, ${total.toFixed(2)} ms (${stages.map(([name, time]) => `${name} ${time.toFixed(2)}`).join(", ")})`;
 }
 
-function formatNote({ event, owner, other, drift, protocol, text, delayMs }: HistoryEntryJson): string {
+function formatNote({ event, owner, other, drift, protocol, text, delayMs }: Entry): string {
   const whose = owner === undefined ? "the route" : `${owner}'s route`;
   const by = text === undefined ? "" : ` by ${text}`;
   switch (event) {
@@ -188,7 +196,5 @@ function formatDelay(milliseconds: number): string {
 export function formatTime(milliseconds: number): string {
   const time = new Date(milliseconds);
   const two = (value: number): string => String(value).padStart(2, "0");
-  const date = `${time.getFullYear()}-${two(time.getMonth() + 1)}-${two(time.getDate())}`;
-  const clock = `${two(time.getHours())}:${two(time.getMinutes())}:${two(time.getSeconds())}`;
-  return `${date} ${clock}.${String(time.getMilliseconds()).padStart(3, "0")}`;
+  return `${time.getFullYear()}-${two(time.getMonth() + 1)}-${two(time.getDate())} ${formatClock(milliseconds)}`;
 }

@@ -2,6 +2,7 @@
 import type { Readable } from "node:stream";
 import { isatty } from "node:tty";
 import { writeAll } from "../../output.ts";
+import { openTerminal, type Terminal } from "./terminal.ts";
 
 export interface CliIo {
   stdout(text: string): void;
@@ -12,6 +13,8 @@ export interface CliIo {
   stdin(): Readable;
   /** Calls back at the first Ctrl-C, in place of the process's end; the function returned calls that off. */
   onInterrupt(callback: () => void): () => void;
+  /** The terminal that a full-screen command may take; undefined where there is none. */
+  terminal(): Terminal | undefined;
 }
 
 export function createCliIo(): CliIo {
@@ -25,5 +28,6 @@ export function createCliIo(): CliIo {
       process.once("SIGINT", callback);
       return () => process.off("SIGINT", callback);
     },
+    terminal: openTerminal,
   };
 }

@@ -45,7 +45,11 @@ describe("describeChange", () => {
   for (const [change, object, text] of cases) {
     it(text, () => {
       const event = describeChange(change, links);
-      assert.deepEqual({ ...event, time: 0 }, { time: 0, object, action: change.action, text });
+      const { prefix, source, table, metric, ...rest } = event;
+      assert.deepEqual({ ...rest, time: 0 }, { time: 0, object, action: change.action, text });
+      if (object !== "route") return assert.equal(prefix, undefined);
+      const from = source === undefined ? "" : ` from ${source}`;
+      assert.ok(text.startsWith(`${prefix}${from} table ${table} `) && text.includes(` metric ${metric} by `), text);
     });
   }
 });

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import type { EventsJson, ProblemJson } from "../../../core/northbound/api_types.ts";
-import { EventBus, type EventName } from "../../../core/northbound/events.ts";
-import { reference, SCHEMAS } from "../../../core/northbound/openapi_schemas.ts";
+import { everyEvent } from "../../../core/northbound/event_filter.ts";
+import { EventBus } from "../../../core/northbound/events.ts";
+import { SCHEMAS } from "../../../core/northbound/openapi_schemas.ts";
+import { reference } from "../../../core/northbound/schema.ts";
 import { createHarness, type Harness, installLine } from "../../support/api_harness.ts";
 import { checkSchema } from "../../support/json_schema.ts";
 import { until } from "../../support/wait.ts";
@@ -12,15 +14,15 @@ const kernelEvent = (text: string): EventsJson["kernel"] => ({ time: 1, object: 
 describe("EventBus", () => {
   it("makes no event that nobody wants", () => {
     const bus = new EventBus();
-    bus.subscribe(new Set<EventName>(["health"]));
+    bus.subscribe(everyEvent(["health"]));
     bus.publish("kernel", () => assert.fail("nobody listens to this"));
     assert.equal(bus.published.kernel, 0);
   });
 
   it("gives each listener what it asked for, made once", () => {
     const bus = new EventBus();
-    const both = bus.subscribe(new Set<EventName>(["kernel", "health"]));
-    const one = bus.subscribe(new Set<EventName>(["kernel"]));
+    const both = bus.subscribe(everyEvent(["kernel", "health"]));
+    const one = bus.subscribe(everyEvent(["kernel"]));
     let made = 0;
     bus.publish("kernel", () => {
       made += 1;
@@ -37,8 +39,8 @@ describe("EventBus", () => {
     const bus = new EventBus();
     const told: string[] = [];
     bus.onInterest((name, wanted) => told.push(`${name} ${wanted}`));
-    const first = bus.subscribe(new Set<EventName>(["result", "kernel"]));
-    const second = bus.subscribe(new Set<EventName>(["result"]));
+    const first = bus.subscribe(everyEvent(["result", "kernel"]));
+    const second = bus.subscribe(everyEvent(["result"]));
     first.close();
     first.close();
     second.close();
@@ -48,8 +50,8 @@ describe("EventBus", () => {
 
   it("drops events for a listener that does not keep up, bounded, told and counted, and only for that one", () => {
     const bus = new EventBus();
-    const slow = bus.subscribe(new Set<EventName>(["kernel"]));
-    const quick = bus.subscribe(new Set<EventName>(["kernel"]));
+    const slow = bus.subscribe(everyEvent(["kernel"]));
+    const quick = bus.subscribe(everyEvent(["kernel"]));
     const text = "x".repeat(1000);
     let quickCount = 0;
     for (let number = 0; number < 1000; number++) {
@@ -68,7 +70,7 @@ describe("EventBus", () => {
 
   it("makes no event while every listener is full", () => {
     const bus = new EventBus();
-    bus.subscribe(new Set<EventName>(["kernel"]));
+    bus.subscribe(everyEvent(["kernel"]));
     const text = "x".repeat(300_000);
     bus.publish("kernel", () => kernelEvent(text));
     bus.publish("kernel", () => assert.fail("there is no room for it"));
@@ -76,11 +78,11 @@ describe("EventBus", () => {
 
   it("ends its subscriptions, and those to come, when it is closed", async () => {
     const bus = new EventBus();
-    const before = bus.subscribe(new Set<EventName>(["kernel"]));
+    const before = bus.subscribe(everyEvent(["kernel"]));
     const waiting = before.wait(60_000);
     bus.close();
     await waiting;
-    const after = bus.subscribe(new Set<EventName>(["kernel"]));
+    const after = bus.subscribe(everyEvent(["kernel"]));
     assert.deepEqual([before.isClosed, after.isClosed, bus.subscribers], [true, true, 0]);
   });
 });

@@ -10,9 +10,10 @@ import {
 } from "../../../core/model/plugin_counters.ts";
 import type { ProblemJson } from "../../../core/northbound/api_types.ts";
 import { formatProviders } from "../../../core/northbound/cli/format.ts";
-import { reference, SCHEMAS } from "../../../core/northbound/openapi_schemas.ts";
+import { SCHEMAS } from "../../../core/northbound/openapi_schemas.ts";
 import { Plugins } from "../../../core/northbound/plugins.ts";
 import type { ProvidersJson } from "../../../core/northbound/provider_types.ts";
+import { reference } from "../../../core/northbound/schema.ts";
 import { createHarness } from "../../support/api_harness.ts";
 import { checkSchema } from "../../support/json_schema.ts";
 

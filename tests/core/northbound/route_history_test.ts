@@ -10,7 +10,8 @@ import type {
   RouteHistoryJson,
   RouteStoryJson,
 } from "../../../core/northbound/api_types.ts";
-import { reference, SCHEMAS } from "../../../core/northbound/openapi_schemas.ts";
+import { SCHEMAS } from "../../../core/northbound/openapi_schemas.ts";
+import { reference } from "../../../core/northbound/schema.ts";
 import { JournalKind } from "../../../core/rib/journal.ts";
 import { createHarness, type Harness } from "../../support/api_harness.ts";
 import { checkSchema } from "../../support/json_schema.ts";
@@ -74,7 +75,14 @@ describe("GET /v1/routes/history", () => {
     ]);
     assert.equal(kernel, undefined, "it holds what is wanted");
     const [{ time, queueMs, pipelineMs, resultMs, attributes, ...entry }] = entries as [HistoryEntryJson];
-    assert.deepEqual(entry, { event: "result", owner: "bgp", op: "install", status: "fib_programmed", change: "new" });
+    assert.deepEqual(entry, {
+      event: "result",
+      owner: "bgp",
+      op: "install",
+      status: "fib_programmed",
+      change: "new",
+      summary: "bgp: install via 10.0.0.2 dev v0: programmed",
+    });
     assert.deepEqual(attributes, claims[0]!.attributes);
     assert.ok(time >= before - 20 && time <= Date.now() + 20, "milliseconds since 1970");
     for (const stage of [queueMs, pipelineMs, resultMs]) assert.ok(stage! >= 0);
@@ -142,7 +150,7 @@ describe("GET /v1/routes/history", () => {
     assert.deepEqual([owner, status, change, winner], ["static", "fib_programmed", "replace", "bgp"]);
     assert.equal(viaOf(deleted), "10.0.0.2");
     assert.deepEqual(
-      entries.filter(({ event }) => event !== "result").map(({ time, ...rest }) => rest),
+      entries.filter(({ event }) => event !== "result").map(({ time, summary, ...rest }) => rest),
       [
         { event: "displaced", owner: "bgp", other: "static" },
         { event: "promoted", owner: "bgp", other: "static" },

@@ -306,27 +306,6 @@ describe("show", () => {
   });
 });
 
-describe("monitor", () => {
-  const stream: Handler = (_, response) => {
-    response.writeHead(200, { "content-type": "text/event-stream" });
-    response.write(': hi\n\nevent: kernel\ndata: {"object":"link","action":"new","text":"v0 state DOWN"}\n\n');
-    response.end('event: health\ndata: {"ready":true,"reasons":[]}\n\n');
-  };
-
-  it("prints a line for each event, and fails when the daemon ends the stream", async () => {
-    const { status, out, err } = await run(stream, "monitor");
-    assert.equal(out, "kernel link new v0 state DOWN\nhealth ready\n");
-    assert.equal(status, 1);
-    assert.match(err, /ended the stream/);
-  });
-
-  it("prints events as JSON lines", async () => {
-    const { out } = await run(stream, "monitor", "--json");
-    const events = out.trimEnd().split("\n");
-    assert.deepEqual(JSON.parse(events[0]!), { event: "kernel", object: "link", action: "new", text: "v0 state DOWN" });
-  });
-});
-
 describe("check-config and version", () => {
   it("checks a file without a daemon", async () => {
     const good = join(directory, "good.toml");

@@ -257,7 +257,7 @@ describe("formatUptime", () => {
 });
 
 describe("formatEvent", () => {
-  const time = Date.UTC(2026, 0, 1, 12, 34, 56, 789);
+  const time = new Date(2026, 0, 1, 12, 34, 56, 789).getTime();
 
   it("writes each kind of event on a line", () => {
     const result = {

@@ -37,7 +37,7 @@ function format(overrides: Partial<RouteStoryJson>, history: Partial<RouteHistor
 }
 
 function formatEntry(entry: Partial<HistoryEntryJson>): string {
-  const text = format({ entries: [{ time, event: "result", ...entry }] });
+  const text = format({ entries: [{ time, event: "result", summary: "", ...entry }] });
   assert.equal(text.slice(0, HEAD.length + TIME.length), HEAD + TIME);
   return text.slice(HEAD.length + TIME.length, -1);
 }
@@ -54,7 +54,7 @@ describe("formatHistory", () => {
       { owner: "o", distance: 1, selected: false, notSelected: "came_later", attributes: { type: "blackhole" } },
       { owner: "", distance: 1, selected: false, notSelected: "refused", attributes: via("10.0.0.9"), error },
     ];
-    const entries = [{ time, event: "swept" as const }];
+    const entries = [{ time, event: "swept" as const, summary: "" }];
     assert.equal(
       format({ claims, entries }),
       `${HEAD}  owner static  distance 1   via 10.0.0.2 dev v0   selected

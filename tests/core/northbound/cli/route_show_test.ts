@@ -22,7 +22,7 @@ const route = {
 const { prefix, table, metric } = route;
 const found: RouteHistoryJson = {
   omitted: 0,
-  routes: [{ prefix, table, metric, route, claims: [], entries: [{ time: 1, event: "swept" }] }],
+  routes: [{ prefix, table, metric, route, claims: [], entries: [{ time: 1, event: "swept", summary: "" }] }],
 };
 
 let daemon: FakeDaemon | undefined;
