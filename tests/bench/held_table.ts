@@ -10,9 +10,10 @@ import { readAll } from "../../core/northbound/cli/client.ts";
 import { RTNLGRP_NEXTHOP } from "../../ffi/netlink/constants.ts";
 import { BINARY, DaemonProcess } from "../../scripts/daemon_process.ts";
 import { prefixOf, readTable, TABLE_DEVICE, writeTable } from "../../scripts/internet_table.ts";
+import { runProgram } from "../support/binary.ts";
 import { ChangeCounter } from "../support/change_counter.ts";
 import type { Netns } from "../support/netns.ts";
-import { runProgram } from "./contenders.ts";
+import { loadFile } from "./contenders/dplaned.ts";
 
 /** One of so many routes is another in the sync. */
 const CHANGE_EVERY = 100;
@@ -78,8 +79,8 @@ export async function measureHeldTable(netns: Netns, files: HeldFiles): Promise<
   let counter: ChangeCounter | undefined;
   try {
     const idleBytes = first.memoryBytes("VmRSS");
-    await load(first, files.ipv4, "ipv4");
-    await load(first, files.ipv6, "ipv6");
+    await loadFile(first.socket, files.ipv4, "--owner", "ipv4");
+    await loadFile(first.socket, files.ipv6, "--owner", "ipv6");
     const heldBytes = await settledBytes(first);
     await audit(first, routes.ipv4 + routes.ipv6);
     counter = new ChangeCounter(netns);
@@ -116,14 +117,11 @@ async function settledBytes(daemon: DaemonProcess): Promise<number> {
   }
 }
 
-async function load(daemon: DaemonProcess, file: string, owner: string): Promise<void> {
-  await runProgram(BINARY, ["route", "load", file, "--owner", owner, "--socket", daemon.socket]);
-}
-
 async function sync(daemon: DaemonProcess, file: string, owner: string, counter: ChangeCounter): Promise<Effort> {
   const args = ["route", "sync", file, "--owner", owner, "--socket", daemon.socket, "--json"];
-  const output = await runProgram(BINARY, args);
-  const { summary } = JSON.parse(output.trimEnd().split("\n").at(-1)!) as { summary: SyncSummaryJson };
+  const { status, stdout, stderr } = await runProgram(BINARY, args);
+  if (status !== 0) throw new Error(`dplaned ${args.join(" ")} ended with status ${status}: ${stderr.slice(-500)}`);
+  const { summary } = JSON.parse(stdout.trimEnd().split("\n").at(-1)!) as { summary: SyncSummaryJson };
   return { ms: summary.elapsedMs, writes: writesOf(counter) };
 }
 
@@ -150,7 +148,7 @@ export async function measureGroupChanges(netns: Netns, files: HeldFiles, compat
   const counter = new ChangeCounter(netns, [RTNLGRP_NEXTHOP]);
   try {
     await setGroup(daemon, 1);
-    await load(daemon, files.grouped, "grouped");
+    await loadFile(daemon.socket, files.grouped, "--owner", "grouped");
     const times: number[] = [];
     counter.take();
     for (let weight = 2; weight < 2 + GROUP_CHANGES; weight++) {

@@ -48,6 +48,11 @@ export function formatNumber(value: number): string {
   return String(Number(value.toPrecision(3)));
 }
 
+/** From the least to the most. */
+export function formatRange(values: readonly number[]): string {
+  return `${formatNumber(Math.min(...values))} to ${formatNumber(Math.max(...values))}`;
+}
+
 /** A Markdown table with columns of even width, the first to the left and the others to the right. */
 export function formatTable(header: readonly string[], rows: readonly (readonly string[])[]): string {
   const all = [header, ...rows];

@@ -4,7 +4,7 @@
  *
  *   netlink_loop add|delete FILE IFINDEX
  *
- * FILE holds what scripts/internet_table.ts writes as `binary`. Prints `routes failed seconds`, the time being that from
+ * FILE holds what tests/bench/feeds.ts writes as `records`. Prints `routes failed seconds`, the time being that from
  * before the first send to the last ack. Programs the network namespace that it runs in.
  */
 #include <errno.h>

@@ -1,0 +1,134 @@
+/** What the sections of `make bench` share: how much to measure, the tables, the contenders, and the machine's quiet. */
+import { readFileSync } from "node:fs";
+import process from "node:process";
+import { setTimeout } from "node:timers";
+import type { TableFamily } from "../../scripts/internet_table.ts";
+import type { Contender } from "./contender.ts";
+import { birdContender } from "./contenders/bird.ts";
+import { fpmContender, httpContender, loadContender } from "./contenders/dplaned.ts";
+import { frrContender } from "./contenders/frr.ts";
+import { ipBatchContender, netlinkLoopContender } from "./contenders/process.ts";
+import { Feeds } from "./feeds.ts";
+import { NativePrograms } from "./native.ts";
+import type { Finding } from "./report.ts";
+import { type RouteTable, realTable } from "./route_table.ts";
+
+export interface Sizes {
+  runs: number;
+  /** Of the tables of one family. */
+  familyRuns: number;
+  /** Routes of each family; all when undefined. */
+  limit: number | undefined;
+  /** Routes that load while other clients are timed. */
+  busyRoutes: number;
+  singleRoutes: number;
+  warmUp: number;
+  /** Updates of each kind through the pipeline alone. */
+  pipelineRoutes: number;
+  /** How often to look, before each measurement, whether the machine is idle. */
+  quietLooks: number;
+}
+
+export const FULL: Sizes = {
+  runs: 5,
+  familyRuns: 3,
+  limit: undefined,
+  busyRoutes: 500_000,
+  singleRoutes: 5000,
+  warmUp: 500,
+  pipelineRoutes: 1_000_000,
+  quietLooks: 50,
+};
+
+export const SMOKE: Sizes = {
+  runs: 1,
+  familyRuns: 1,
+  limit: 1000,
+  busyRoutes: 5000,
+  singleRoutes: 50,
+  warmUp: 5,
+  pipelineRoutes: 10_000,
+  quietLooks: 0,
+};
+
+/** A part of `make bench` that can be asked for by its name. */
+export interface Section {
+  name: string;
+  title: string;
+  measure(bench: Bench): Promise<SectionResult>;
+}
+
+export interface SectionResult {
+  /** Markdown. */
+  text: string;
+  findings: readonly Finding[];
+}
+
+export type TableName = "both" | "ipv4" | "ipv6";
+const TABLES: Readonly<Record<TableName, readonly TableFamily[]>> = { both: [4, 6], ipv4: [4], ipv6: [6] };
+
+const QUIET_SHARE = 0.9;
+const QUIET_LOOK_MS = 200;
+
+export class Bench {
+  readonly sizes: Sizes;
+  readonly folder: string;
+  readonly native: NativePrograms;
+  readonly contenders: readonly Contender[];
+  readonly #feeds = new Map<TableName, Feeds>();
+  #table: RouteTable | undefined;
+
+  /** Files go to `folder`. */
+  constructor(sizes: Sizes, folder: string) {
+    this.sizes = sizes;
+    this.folder = folder;
+    this.native = new NativePrograms(folder);
+    this.contenders = [
+      httpContender(this.native),
+      loadContender(this.native),
+      fpmContender(this.native),
+      frrContender(this.native),
+      birdContender(),
+      ipBatchContender(this.native),
+      netlinkLoopContender(this.native),
+    ];
+  }
+
+  /** The real tables as work. */
+  feeds(name: TableName): Feeds {
+    let feeds = this.#feeds.get(name);
+    if (feeds === undefined) {
+      feeds = new Feeds(this.folder, name, this.table(name));
+      this.#feeds.set(name, feeds);
+    }
+    return feeds;
+  }
+
+  table(name: TableName): RouteTable {
+    this.#table ??= realTable([4, 6], this.sizes.limit);
+    return name === "both" ? this.#table : this.#table.ofFamily(TABLES[name][0]!);
+  }
+
+  progress(text: string): void {
+    process.stderr.write(`${text}\n`);
+  }
+
+  /** The kernel frees the routes of a deleted namespace later, by threads of its own: waits until the machine is idle again. */
+  async untilQuiet(): Promise<void> {
+    for (let look = 0; look < this.sizes.quietLooks; look++) {
+      if ((await idleShare()) >= QUIET_SHARE) return;
+    }
+  }
+}
+
+/** Share of the processors' time in which they had nothing to do, over a moment. */
+export async function idleShare(): Promise<number> {
+  const read = () => {
+    const times = readFileSync("/proc/stat", "utf8").split("\n", 1)[0]!.trim().split(/\s+/).slice(1).map(Number);
+    return { idle: times[3]! + times[4]!, all: times.slice(0, 8).reduce((sum, time) => sum + time, 0) };
+  };
+  const before = read();
+  await new Promise((wake) => setTimeout(wake, QUIET_LOOK_MS));
+  const after = read();
+  return (after.idle - before.idle) / (after.all - before.all);
+}
