@@ -2,11 +2,12 @@
  * `make bench`: how fast dplaned is beside other ways to program the same routing tables, in one run on one machine, as
  * ratios of medians, and what it answers meanwhile. Each contender works in a network namespace of its own.
  *
- *   bun tests/bench/bench.ts [--runs N] [--limit N] [--smoke] [--write [--force]] [SECTION...]
+ *   bun tests/bench/bench.ts [--runs N] [--limit N] [--smoke] [--write [--force]] [--out FOLDER] [SECTION...]
  *
- * --smoke checks in seconds that all of it works and says nothing about speed; --write also writes docs/benchmarks.md.
+ * --smoke checks in a minute that all of it works and says nothing about speed; --write puts the results into docs/, --out into
+ * copies of those documents.
  */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
 import { cpus, loadavg, release, tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -15,14 +16,29 @@ import { parseArgs } from "node:util";
 import { TABLE_ATTRIBUTION } from "../../scripts/internet_table.ts";
 import { skipReason } from "../support/netns.ts";
 import { Bench, FULL, idleShare, type Section, type SectionResult, type Sizes, SMOKE } from "./bench_context.ts";
-import { findingRows, formatNumber, formatTable } from "./report.ts";
+import { DOCUMENTS, type Results, targetTable, writeResults } from "./documents.ts";
+import { formatNumber } from "./report.ts";
+import { growthSection } from "./sections/growth.ts";
 import { heldSection } from "./sections/held.ts";
 import { latencySection } from "./sections/latency.ts";
 import { familiesSection, loadSection } from "./sections/load.ts";
+import { ordersSection } from "./sections/orders.ts";
+import { peersSection } from "./sections/peers.ts";
 import { pipelineSection } from "./sections/pipeline.ts";
+import { stagesSection } from "./sections/stages.ts";
 
-const SECTIONS: readonly Section[] = [loadSection, familiesSection, pipelineSection, latencySection, heldSection];
-const DOCUMENT = fileURLToPath(new URL("../../docs/benchmarks.md", import.meta.url).href);
+const SECTIONS: readonly Section[] = [
+  loadSection,
+  familiesSection,
+  pipelineSection,
+  latencySection,
+  heldSection,
+  ordersSection,
+  growthSection,
+  stagesSection,
+  peersSection,
+];
+const DOCS = fileURLToPath(new URL("../../docs", import.meta.url).href);
 /** A machine is quiet enough to write numbers down when this share of its time is idle, and its load below that of one process. */
 const QUIET_SHARE = 0.95;
 const QUIET_LOAD = 0.5;
@@ -33,6 +49,7 @@ interface Options {
   smoke: boolean;
   write: boolean;
   force: boolean;
+  out: string | undefined;
 }
 
 function readOptions(): Options {
@@ -44,25 +61,29 @@ function readOptions(): Options {
       smoke: { type: "boolean", default: false },
       write: { type: "boolean", default: false },
       force: { type: "boolean", default: false },
+      out: { type: "string" },
     },
   });
-  const { smoke, write, force } = values;
+  const { smoke, write, force, out } = values;
   const sections = positionals.map((name) => {
     const section = SECTIONS.find((each) => each.name === name);
-    if (section === undefined) {
-      throw new Error(`There is no section "${name}"; there are ${SECTIONS.map((each) => each.name).join(", ")}`);
-    }
-    return section;
+    if (section !== undefined) return section;
+    throw new Error(`There is no section "${name}"; there are ${SECTIONS.map((each) => each.name).join(", ")}`);
   });
-  if (write && (smoke || values.limit !== undefined || sections.length > 0)) {
-    throw new Error(
-      "Only numbers of everything are worth writing down: --write goes without --smoke, --limit and sections",
-    );
+  if (write && (smoke || values.limit !== undefined)) {
+    throw new Error("Only numbers of whole tables are worth writing down: --write goes without --smoke and --limit");
   }
   const sizes = { ...(smoke ? SMOKE : FULL) };
-  if (values.runs !== undefined) sizes.runs = sizes.familyRuns = positive("--runs", values.runs);
+  if (values.runs !== undefined) sizes.runs = sizes.fewRuns = positive("--runs", values.runs);
   if (values.limit !== undefined) sizes.limit = positive("--limit", values.limit);
-  return { sizes, sections: sections.length === 0 ? SECTIONS : sections, smoke, write, force };
+  return {
+    sizes,
+    sections: sections.length > 0 ? sections : SECTIONS.filter(({ isExtra }) => smoke || !isExtra),
+    smoke,
+    write,
+    force,
+    out,
+  };
 }
 
 function positive(name: string, text: string): number {
@@ -71,7 +92,7 @@ function positive(name: string, text: string): number {
 }
 
 async function main(): Promise<void> {
-  const { sizes, sections, smoke, write, force } = readOptions();
+  const { sizes, sections, smoke, write, force, out } = readOptions();
   const reason = skipReason();
   if (reason) throw new Error(`The benchmarks need network namespaces: ${reason}`);
   const [load, idle] = [loadavg()[0]!, await idleShare()];
@@ -85,40 +106,32 @@ async function main(): Promise<void> {
   try {
     const bench = new Bench(sizes, folder);
     bench.progress(quiet);
-    const skipped = bench.contenders.filter((contender) => contender.skipped !== false);
-    for (const contender of skipped) bench.progress(`${contender.name} is left out: ${contender.skipped}`);
+    for (const { name, skipped } of bench.contenders)
+      if (skipped !== false) bench.progress(`${name} is left out: ${skipped}`);
     const results = new Map<Section, SectionResult>();
     for (const section of sections) {
       bench.progress(`${section.title} (${section.name})`);
       results.set(section, await section.measure(bench));
     }
-    const text = report(results);
     if (smoke) process.stdout.write("Smoke test: too little work to say anything about speed.\n\n");
-    process.stdout.write(`${text}\n${TABLE_ATTRIBUTION}\n`);
-    if (write) writeFileSync(DOCUMENT, document(text, sizes, quiet));
+    process.stdout.write(`${targetTable(results)}\n${texts(results)}${TABLE_ATTRIBUTION}\n`);
+    const target = write ? DOCS : out;
+    if (out !== undefined) for (const name of DOCUMENTS) copyFileSync(join(DOCS, name), join(out, name));
+    if (target !== undefined) writeResults(target, results, circumstances(quiet));
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
-function report(results: ReadonlyMap<Section, SectionResult>): string {
-  const rows = [...results.values()].flatMap(({ findings }) => findingRows(findings));
-  const targets = rows.length === 0 ? "" : `${formatTable(["what", "measured", "target", ""], rows)}\n`;
-  const texts = Array.from(results, ([{ title }, { text }]) => (text === "" ? "" : `## ${title}\n\n${text}\n`));
-  return targets + texts.join("");
+function texts(results: Results): string {
+  return Array.from(results, ([{ title }, { text }]) => (text === "" ? "" : `## ${title}\n\n${text}\n`)).join("");
 }
 
-function document(text: string, sizes: Sizes, quiet: string): string {
+/** What a section was measured by and on, for its document. */
+function circumstances(quiet: string): (section: Section) => string {
   const cpu = cpus();
-  return `# Benchmarks
-
-Written by \`make bench WRITE=1\` on ${cpu.length} × ${cpu[0]?.model ?? "unknown processor"}, Linux ${release().split("-")[0]}; ${quiet}. Compare
-the ratios of one run, not the seconds of two machines. Each contender loads the same table (${sizes.runs} runs, in turn) into a fresh network
-namespace, moves all routes to other nexthops and takes them out again; what the kernel then holds is compared with the table each time.
-
-${text}
-${TABLE_ATTRIBUTION}
-`;
+  const machine = `${cpu.length} × ${cpu[0]?.model ?? "unknown processor"}, Linux ${release().split("-")[0]}`;
+  return ({ name }) => `\`make bench ONLY=${name}\` on ${machine}; ${quiet}.`;
 }
 
 try {

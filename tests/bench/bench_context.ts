@@ -15,39 +15,51 @@ import { type RouteTable, realTable } from "./route_table.ts";
 
 export interface Sizes {
   runs: number;
-  /** Of the tables of one family. */
-  familyRuns: number;
+  /** Of what shows how dplaned behaves, beside which there is no target in seconds. */
+  fewRuns: number;
   /** Routes of each family; all when undefined. */
   limit: number | undefined;
+  /** Routes of each family with which ways to feed a peer are compared. */
+  peerRoutes: number;
   /** Routes that load while other clients are timed. */
   busyRoutes: number;
   singleRoutes: number;
   warmUp: number;
   /** Updates of each kind through the pipeline alone. */
   pipelineRoutes: number;
+  /** Tables of one family that are measured alone. */
+  families: readonly ("ipv4" | "ipv6")[];
+  /** Routes of the synthetic tables. */
+  growth: readonly number[];
   /** How often to look, before each measurement, whether the machine is idle. */
   quietLooks: number;
 }
 
 export const FULL: Sizes = {
   runs: 5,
-  familyRuns: 3,
+  fewRuns: 3,
   limit: undefined,
+  peerRoutes: 100_000,
   busyRoutes: 500_000,
   singleRoutes: 5000,
   warmUp: 500,
   pipelineRoutes: 1_000_000,
+  families: ["ipv4", "ipv6"],
+  growth: [500_000, 1_000_000, 2_000_000, 4_000_000],
   quietLooks: 50,
 };
 
 export const SMOKE: Sizes = {
   runs: 1,
-  familyRuns: 1,
+  fewRuns: 1,
   limit: 1000,
+  peerRoutes: 1000,
   busyRoutes: 5000,
   singleRoutes: 50,
   warmUp: 5,
   pipelineRoutes: 10_000,
+  families: ["ipv6"],
+  growth: [500, 2000],
   quietLooks: 0,
 };
 
@@ -55,6 +67,10 @@ export const SMOKE: Sizes = {
 export interface Section {
   name: string;
   title: string;
+  /** Which document its results go to. */
+  document: "benchmarks.md" | "performance.md";
+  /** Runs only when it is asked for. */
+  isExtra?: boolean;
   measure(bench: Bench): Promise<SectionResult>;
 }
 
@@ -62,6 +78,15 @@ export interface SectionResult {
   /** Markdown. */
   text: string;
   findings: readonly Finding[];
+  plots?: readonly Plot[];
+}
+
+export interface Plot {
+  /** Of its file, without the ending. */
+  name: string;
+  /** What it shows, for who cannot see it. */
+  title: string;
+  svg: string;
 }
 
 export type TableName = "both" | "ipv4" | "ipv6";
@@ -92,6 +117,12 @@ export class Bench {
       ipBatchContender(this.native),
       netlinkLoopContender(this.native),
     ];
+  }
+
+  contender(name: string): Contender {
+    const contender = this.contenders.find((each) => each.name === name);
+    if (contender === undefined) throw new RangeError(`There is no contender "${name}"`);
+    return contender;
   }
 
   /** The real tables as work. */

@@ -1,19 +1,30 @@
-/** Runs contenders in turn on the same work, each in a namespace of its own, and checks in the kernel what they did. */
-import type { TableFamily } from "../../scripts/internet_table.ts";
-import { TABLE_DEVICE_COMMANDS } from "../../scripts/internet_table.ts";
+/** Runs contenders in turn, each in a namespace of its own, and checks in the kernel what they did. */
+import { TABLE_DEVICE_COMMANDS, type TableFamily } from "../../scripts/internet_table.ts";
 import { digestKernel } from "../../scripts/table_digest.ts";
 import { createNetns, type Netns } from "../support/netns.ts";
+import type { Bench } from "./bench_context.ts";
 import type { Contender, Timing } from "./contender.ts";
-import { type Feeds, OPS, type Op } from "./feeds.ts";
+import type { Feeds, Op } from "./feeds.ts";
 import { formatNumber } from "./report.ts";
 
 export const OP_NAMES: Readonly<Record<Op, string>> = { install: "install", replace: "replace", delete: "withdraw" };
 
+/** A contender and its work. */
+export interface Lane {
+  /** Tells it from the other lanes of the comparison. */
+  name: string;
+  contender: Contender;
+  feeds: Feeds;
+}
+
 export interface Measurements {
   timings: Record<Op, Timing[]>;
+  /** Most memory of the contender before and after its work; of each run. */
+  idleBytes: number[];
   peakBytes: number[];
 }
 
+/** By the lanes' names. */
 export type Comparison = ReadonlyMap<string, Measurements>;
 
 /** A namespace in which the tables' nexthops can be reached, and nobody else is. */
@@ -27,54 +38,54 @@ export async function withNamespace<T>(work: (netns: Netns) => Promise<T>): Prom
   }
 }
 
-export interface CompareOptions {
-  runs: number;
-  ops?: readonly Op[];
-  untilQuiet: () => Promise<void>;
-  progress: (text: string) => void;
-}
-
-/** A B C A B C …; contenders that this machine has not are left out. */
+/** A B C A B C …; lanes of contenders that this machine has not are left out. */
 export async function compare(
-  contenders: readonly Contender[],
-  feeds: Feeds,
-  { runs, ops = OPS, untilQuiet, progress }: CompareOptions,
+  bench: Bench,
+  lanes: readonly Lane[],
+  runs: number,
+  ops: readonly Op[],
 ): Promise<Comparison> {
-  const present = contenders.filter(({ skipped }) => skipped === false);
+  const present = lanes.filter(({ contender }) => contender.skipped === false);
   const comparison = new Map<string, Measurements>();
   for (const { name } of present) {
-    comparison.set(name, { timings: { install: [], replace: [], delete: [] }, peakBytes: [] });
+    comparison.set(name, { timings: { install: [], replace: [], delete: [] }, idleBytes: [], peakBytes: [] });
   }
   for (let run = 1; run <= runs; run++) {
-    for (const contender of present) {
-      const { timings, peakBytes } = comparison.get(contender.name)!;
-      await untilQuiet();
-      await withNamespace(async (netns) => {
-        const session = await contender.open(netns);
-        try {
-          const told: string[] = [];
-          for (const op of ops) {
-            const timing = await session.run(feeds, op);
-            await checkKernel(contender, netns, feeds, op);
-            timings[op].push(timing);
-            told.push(`${OP_NAMES[op]} ${formatNumber(timing.ms / 1000)} s`);
-          }
-          peakBytes.push(session.peakBytes());
-          progress(`run ${run} of ${runs}: ${contender.name}: ${told.join(", ")}`);
-        } finally {
-          await session.end();
-        }
-      });
+    for (const lane of present) {
+      await bench.untilQuiet();
+      const told = await runLane(lane, ops, comparison.get(lane.name)!);
+      bench.progress(`run ${run} of ${runs}: ${lane.name}: ${told}`);
     }
   }
   return comparison;
+}
+
+/** Returns what is to be told of it. */
+async function runLane({ contender, feeds }: Lane, ops: readonly Op[], measurements: Measurements): Promise<string> {
+  return await withNamespace(async (netns) => {
+    const session = await contender.open(netns);
+    try {
+      const told: string[] = [];
+      measurements.idleBytes.push(session.peakBytes());
+      for (const op of ops) {
+        const timing = await session.run(feeds, op);
+        await checkKernel(contender, netns, feeds, op);
+        measurements.timings[op].push(timing);
+        told.push(`${OP_NAMES[op]} ${formatNumber(timing.ms / 1000)} s`);
+      }
+      measurements.peakBytes.push(session.peakBytes());
+      return told.join(", ");
+    } finally {
+      await session.end();
+    }
+  });
 }
 
 /** Throws unless the kernel holds just what it should after the op. */
 async function checkKernel({ name, protocol }: Contender, netns: Netns, feeds: Feeds, op: Op): Promise<void> {
   const check = async (family: TableFamily) => {
     const held = await digestKernel(netns.name, family, protocol);
-    const wanted = op === "delete" ? "nothing" : String(feeds.expected[op][family]);
+    const wanted = op === "delete" ? "nothing" : String(feeds.expected(op)[family]);
     const found = op === "delete" && held.routes === 0 ? "nothing" : String(held);
     if (found !== wanted) throw new Error(`${name}: ${op}: IPv${family}: the kernel holds ${found}, not ${wanted}`);
   };

@@ -6,9 +6,8 @@ import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { FrameReader } from "../../ffi/fpm/frame.ts";
 import { describeMessage } from "../../ffi/netlink/describe.ts";
-import { nexthopOf, prefixOf, readTable, TABLE_PREFIXES } from "../../scripts/internet_table.ts";
 import { type FeedFormat, Feeds, type Op } from "./feeds.ts";
-import { RouteTable, realTable } from "./route_table.ts";
+import { RouteTable, realTable, tableOf } from "./route_table.ts";
 import { zapiHello } from "./zapi.ts";
 
 /** 1.0.0.0/24 and 2001::/32, each the first of its table. */
@@ -80,17 +79,26 @@ describe("feeds", () => {
       assert.equal(reader.buffered, 0);
       return texts;
     };
-    const head = "NEWROUTE [request|create|replace] seq 0 pid 1: unicast";
     const tail = "table main proto zebra scope universe metric 20";
-    assert.deepEqual(frames("install"), [
-      `${head} 1.0.0.0/24 ${tail} via 10.64.0.123 oif 3`,
-      `${head} 2001::/32 ${tail} via 2001:db8:64::11b oif 3`,
-    ]);
+    const installed = frames("install");
+    // 64 nexthops of each family, and the two routes.
+    assert.equal(installed.length, 2 * 64 + 2);
+    const head = "[request|create|replace] seq 0 pid 1:";
+    assert.deepEqual(
+      [23, 64 + 27, 128, 129].map((index) => installed[index]),
+      [
+        `NEWNEXTHOP ${head} id 24 via 10.64.0.123 oif 3 proto zebra`,
+        `NEWNEXTHOP ${head} id 92 via 2001:db8:64::11b oif 3 proto zebra`,
+        `NEWROUTE ${head} unicast 1.0.0.0/24 ${tail} nhid 24`,
+        `NEWROUTE ${head} unicast 2001::/32 ${tail} nhid 92`,
+      ],
+    );
+    assert.deepEqual(frames("replace").length, 2);
     assert.equal(frames("delete")[1], `DELROUTE [request|0x400] seq 0 pid 1: unspec 2001::/32 ${tail}`);
   });
 
   it("know what the kernel then holds", () => {
-    const { install, replace } = feeds.expected;
+    const [install, replace] = [feeds.expected("install"), feeds.expected("replace")];
     for (const family of [4, 6] as const) {
       assert.equal(install[family].routes, 1);
       assert.notEqual(String(install[family]), String(replace[family]));
@@ -100,12 +108,17 @@ describe("feeds", () => {
 
 describe("the tables of the benchmarks", () => {
   it("have each prefix once, the later of two", () => {
-    const real = realTable([4]);
-    assert.equal(real.count, TABLE_PREFIXES[4]);
-    const later = new Map(Array.from(readTable(4), (route) => [prefixOf(route), nexthopOf(route)]));
-    for (let index = 0; index < real.count; index++) {
-      assert.equal(real.nexthopText(index), later.get(real.prefixText(index)));
-    }
+    const route = { family: 4, address: 0x0a00_0000n, length: 8, asn: 1 } as const;
+    const others = [
+      { ...route, length: 9 },
+      { ...route, address: 0n },
+      { ...route, family: 6, address: 0x20n << 120n },
+    ] as const;
+    const made = tableOf([route, { ...route, asn: 2 }, ...others]);
+    assert.deepEqual(
+      Array.from({ length: made.count }, (_, index) => `${made.prefixText(index)} ${made.nexthopText(index)}`),
+      ["10.0.0.0/8 10.64.0.102", "10.0.0.0/9 10.64.0.101", "0.0.0.0/8 10.64.0.101", "2000::/8 2001:db8:64::101"],
+    );
   });
 
   it("can be taken apart, and picked from in any order", () => {

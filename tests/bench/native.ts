@@ -50,6 +50,10 @@ export class LineProgram {
     this.#lines = createInterface({ input: this.#child.stdout! })[Symbol.asyncIterator]();
   }
 
+  get pid(): number {
+    return this.#child.pid!;
+  }
+
   async ask(line: string): Promise<string> {
     this.#child.stdin!.write(`${line}\n`);
     const answer = await this.#lines.next();

@@ -28,6 +28,26 @@ export function cpuSince(pid: number, before: CpuSeconds): CpuSeconds {
   return { user: now.user - before.user, system: now.system - before.system };
 }
 
+export interface ThreadCpu extends CpuSeconds {
+  /** As the kernel knows it, such as `Worker`. */
+  name: string;
+}
+
+/** What each of its threads has used since it began, by the thread's id. */
+export function threadCpus(pid: number): Map<number, ThreadCpu> {
+  const threads = new Map<number, ThreadCpu>();
+  for (const tid of readdirSync(`/proc/${pid}/task`)) {
+    try {
+      const text = readFileSync(`/proc/${pid}/task/${tid}/stat`, "latin1");
+      const name = text.slice(text.indexOf("(") + 1, text.lastIndexOf(")"));
+      threads.set(Number(tid), { name, ...parseStat(text) });
+    } catch {
+      // It has just ended.
+    }
+  }
+  return threads;
+}
+
 /** VmHWM: the most memory that it ever had. */
 export function peakBytesOf(pid: number): number {
   const match = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"));
@@ -56,12 +76,16 @@ export async function untilIdle(pid: number): Promise<number> {
   return lastBusy;
 }
 
-/** Nanoseconds that its threads have run (first field of /proc/PID/task/TID/schedstat). */
+/**
+ * Nanoseconds that its threads have run, or could have run had a processor been free for them: the first two fields of
+ * /proc/PID/task/TID/schedstat.
+ */
 function ranOf(pid: number): number {
   let sum = 0;
   for (const thread of readdirSync(`/proc/${pid}/task`)) {
     try {
-      sum += Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, "latin1").split(" ", 1)[0]);
+      const [ran, waited] = readFileSync(`/proc/${pid}/task/${thread}/schedstat`, "latin1").split(" ");
+      sum += Number(ran) + Number(waited);
     } catch {
       // It has just ended.
     }

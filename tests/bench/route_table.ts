@@ -2,12 +2,30 @@
  * Routing tables as the benchmarks use them: in typed arrays, so that four million routes cost little and can be put into
  * another order, and each prefix once. The real ones are those of scripts/internet_table.ts.
  */
-import { formatPrefix } from "../../core/model/prefix.ts";
+import { formatPrefix, parseAddress } from "../../core/model/prefix.ts";
 import { Family } from "../../core/model/route.ts";
-import { NEXTHOP_COUNT, readTable, TABLE_NEXTHOPS, type TableFamily } from "../../scripts/internet_table.ts";
+import {
+  NEXTHOP_COUNT,
+  readTable,
+  TABLE_NEXTHOPS,
+  type TableFamily,
+  type TableRoute,
+} from "../../scripts/internet_table.ts";
 import { TableDigest } from "../../scripts/table_digest.ts";
 
 export const ADDRESS_BYTES = 16;
+
+/** Addresses of the table's nexthops, sixteen bytes each. */
+export const NEXTHOP_BYTES: Readonly<Record<TableFamily, readonly Uint8Array[]>> = {
+  4: TABLE_NEXTHOPS[4].map(toBytes),
+  6: TABLE_NEXTHOPS[6].map(toBytes),
+};
+
+function toBytes(text: string): Uint8Array {
+  const bytes = new Uint8Array(ADDRESS_BYTES);
+  parseAddress(text, 0, text.length, bytes, 0);
+  return bytes;
+}
 
 export class RouteTable {
   readonly count: number;
@@ -18,6 +36,7 @@ export class RouteTable {
   readonly addresses: Uint8Array;
   /** Of each route the number of its nexthop, from 0 to NEXTHOP_COUNT - 1. */
   readonly nexthops: Uint8Array;
+  #prefixTexts: string[] | undefined;
 
   constructor(count: number) {
     this.count = count;
@@ -31,9 +50,16 @@ export class RouteTable {
     return this.families[index] as TableFamily;
   }
 
+  address(index: number): Uint8Array {
+    return this.addresses.subarray(index * ADDRESS_BYTES, (index + 1) * ADDRESS_BYTES);
+  }
+
   prefixText(index: number): string {
-    const family = this.family(index) === 4 ? Family.IPV4 : Family.IPV6;
-    return formatPrefix(family, this.addresses, index * ADDRESS_BYTES, this.lengths[index]!);
+    this.#prefixTexts ??= Array.from(this.lengths, (length, at) => {
+      const family = this.family(at) === 4 ? Family.IPV4 : Family.IPV6;
+      return formatPrefix(family, this.addresses, at * ADDRESS_BYTES, length);
+    });
+    return this.#prefixTexts[index]!;
   }
 
   nexthopText(index: number): string {
@@ -42,10 +68,14 @@ export class RouteTable {
 
   /** The same routes, each by way of the nexthop after its own. */
   moved(): RouteTable {
-    const table = this.picked(Uint32Array.from({ length: this.count }, (_, index) => index));
+    const table = new RouteTable(this.count);
+    table.families.set(this.families);
+    table.lengths.set(this.lengths);
+    table.addresses.set(this.addresses);
     for (let index = 0; index < table.count; index++) {
-      table.nexthops[index] = (table.nexthops[index]! + 1) % NEXTHOP_COUNT;
+      table.nexthops[index] = (this.nexthops[index]! + 1) % NEXTHOP_COUNT;
     }
+    table.#prefixTexts = this.#prefixTexts;
     return table;
   }
 
@@ -64,8 +94,7 @@ export class RouteTable {
       table.families[to] = this.families[from]!;
       table.lengths[to] = this.lengths[from]!;
       table.nexthops[to] = this.nexthops[from]!;
-      const address = this.addresses.subarray(from * ADDRESS_BYTES, (from + 1) * ADDRESS_BYTES);
-      table.addresses.set(address, to * ADDRESS_BYTES);
+      table.addresses.set(this.address(from), to * ADDRESS_BYTES);
     }
     return table;
   }
@@ -80,19 +109,19 @@ export class RouteTable {
   }
 }
 
-/** The real tables in the order of their addresses, at most `limit` routes of each. Of two with the same prefix the later counts. */
+/** The real tables in the order of their addresses, at most `limit` routes of each. */
 export function realTable(families: readonly TableFamily[], limit?: number): RouteTable {
-  const routes = [];
-  for (const family of families) {
-    for (const route of readTable(family, limit)) {
-      const last = routes.at(-1);
-      if (last?.family === family && last.address === route.address && last.length === route.length) routes.pop();
-      routes.push(route);
-    }
-  }
-  const table = new RouteTable(routes.length);
+  return tableOf(families.flatMap((family) => [...readTable(family, limit)]));
+}
+
+/** Of two neighbours with the same prefix the later counts. */
+export function tableOf(routes: readonly TableRoute[]): RouteTable {
+  const isReplaced = ({ family, address, length }: TableRoute, next: TableRoute | undefined) =>
+    next?.family === family && next.address === address && next.length === length;
+  const unique = routes.filter((route, index) => !isReplaced(route, routes[index + 1]));
+  const table = new RouteTable(unique.length);
   const view = new DataView(table.addresses.buffer);
-  for (const [index, { family, address, length, asn }] of routes.entries()) {
+  for (const [index, { family, address, length, asn }] of unique.entries()) {
     table.families[index] = family;
     table.lengths[index] = length;
     table.nexthops[index] = asn % NEXTHOP_COUNT;

@@ -4,9 +4,7 @@
  * delete routes. tests/bench/contenders/feed.c sends them and counts what zebra answers.
  */
 
-import { parseAddress } from "../../core/model/prefix.ts";
-import { TABLE_NEXTHOPS, type TableFamily } from "../../scripts/internet_table.ts";
-import { ADDRESS_BYTES, type RouteTable } from "./route_table.ts";
+import { ADDRESS_BYTES, NEXTHOP_BYTES, type RouteTable } from "./route_table.ts";
 
 const MARKER = 254;
 const VERSION = 6;
@@ -37,18 +35,6 @@ export function zapiHello(notify: boolean): Uint8Array {
   view.setUint8(HEADER_BYTES, ROUTE_TYPE);
   view.setUint8(HEADER_BYTES + 7, notify ? 1 : 0);
   return new Uint8Array(view.buffer);
-}
-
-/** Addresses of the table's nexthops, sixteen bytes each. */
-export const NEXTHOP_BYTES: Readonly<Record<TableFamily, readonly Uint8Array[]>> = {
-  4: TABLE_NEXTHOPS[4].map(toBytes),
-  6: TABLE_NEXTHOPS[6].map(toBytes),
-};
-
-function toBytes(text: string): Uint8Array {
-  const bytes = new Uint8Array(ADDRESS_BYTES);
-  parseAddress(text, 0, text.length, bytes, 0);
-  return bytes;
 }
 
 /** Writes the message for a route of the table, and returns its length. */

@@ -8,6 +8,7 @@ import type { Contender } from "../contender.ts";
 import { cpuOf, cpuSince, peakBytesOf, untilIdle } from "../process_cost.ts";
 
 export const BIRD = "BIRD";
+export const BIRD_START = "BIRD, started with the table";
 /** RTPROT_BIRD */
 const PROTOCOL = 12;
 /** No scan of the kernel's tables falls into what is measured. */
@@ -42,6 +43,29 @@ export function birdContender(): Contender {
         },
         peakBytes: () => peakBytesOf(bird.pid),
         end: () => bird.stop(),
+      };
+    },
+  };
+}
+
+/** BIRD that finds the table in the configuration that it is started with; from the start of the process. */
+export function birdStartContender(): Contender {
+  return {
+    name: BIRD_START,
+    skipped: birdSkipReason(),
+    protocol: PROTOCOL,
+    open: async (netns) => {
+      let bird: Bird | undefined;
+      return {
+        run: async (feeds, op) => {
+          const text = config(feeds.path("bird", op));
+          const startedAt = performance.now();
+          bird = await Bird.start(netns, text);
+          const endedAt = await untilIdle(bird.pid);
+          return { ms: endedAt - startedAt, cpu: cpuOf(bird.pid) };
+        },
+        peakBytes: () => (bird === undefined ? 0 : peakBytesOf(bird.pid)),
+        end: async () => bird?.stop(),
       };
     },
   };

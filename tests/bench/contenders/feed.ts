@@ -16,6 +16,10 @@ export class Feeder {
     this.#program = new LineProgram(native.path("feed"), args);
   }
 
+  get pid(): number {
+    return this.#program.pid;
+  }
+
   async send(file: string, routes: number): Promise<Fed> {
     const answer = await this.#program.ask(`${file} ${routes}`);
     const [nanoseconds, user, system, , good] = answer.split(" ").map(Number);

@@ -7,6 +7,7 @@ import { compilerSkipReason, type NativePrograms } from "../native.ts";
 import type { CpuSeconds } from "../process_cost.ts";
 
 export const NETLINK_LOOP = "plain C loop";
+export const NETLINK_LOOP_OBJECTS = "C loop with nexthop objects";
 export const IP_BATCH = "ip -batch";
 
 export interface Measured {
@@ -26,10 +27,10 @@ export async function runMeasured(native: NativePrograms, ...command: readonly s
   return { ms: nanoseconds! / 1e6, cpu, peakBytes: kibibytes! * 1024, output: stderr };
 }
 
-/** netlink_loop.c; from its first send to the last ack. */
-export function netlinkLoopContender(native: NativePrograms): Contender {
+/** netlink_loop.c; from its first send to the last ack. With `objects` it is less plain, and makes nexthop objects. */
+export function netlinkLoopContender(native: NativePrograms, { objects = false } = {}): Contender {
   return {
-    name: NETLINK_LOOP,
+    name: objects ? NETLINK_LOOP_OBJECTS : NETLINK_LOOP,
     skipped: compilerSkipReason(),
     protocol: RTPROT_DEFAULT,
     open: async (netns) => {
@@ -37,7 +38,7 @@ export function netlinkLoopContender(native: NativePrograms): Contender {
       let peakBytes = 0;
       return {
         run: async (feeds, op) => {
-          const verb = op === "delete" ? "delete" : "add";
+          const verb = op === "delete" ? "delete" : objects ? "add-objects" : "add";
           const command = [native.path("netlink_loop"), verb, feeds.path("records", op), String(ifindex)];
           const measured = await runMeasured(native, "ip", "netns", "exec", netns.name, ...command);
           peakBytes = Math.max(peakBytes, measured.peakBytes);

@@ -8,7 +8,7 @@ import {
   measureHeldTable,
   writeHeldFiles,
 } from "../held_table.ts";
-import { type Finding, formatNumber, median } from "../report.ts";
+import { formatNumber, formatRange, formatTable, median } from "../report.ts";
 
 interface Held {
   files: HeldFiles;
@@ -17,111 +17,98 @@ interface Held {
   groupChanges: Readonly<Record<0 | 1, readonly number[]>>;
 }
 
+/** What was measured of one thing in all runs, and the most that it may be. */
+interface Row {
+  what: string;
+  values: readonly number[];
+  unit: string;
+  target: number;
+}
+
 export const heldSection: Section = {
   name: "held",
   title: "Tables that are held",
-  measure: async (bench) => ({ text: "", findings: findingsOf(await measureHeld(bench)) }),
+  document: "benchmarks.md",
+  measure: async (bench) => {
+    const held = await measureHeld(bench);
+    const rows = [...workRows(held), ...memoryRows(held)];
+    const cells = rows.map(({ what, values, unit }) => [
+      what,
+      `${formatNumber(median(values))}${unit}`,
+      formatRange(values),
+    ]);
+    return {
+      text: formatTable(["what", "median", "all runs"], cells),
+      findings: rows.map(({ what, values, unit, target }) => {
+        return { what, value: median(values), unit, target, atLeast: false };
+      }),
+    };
+  },
 };
 
 async function measureHeld(bench: Bench): Promise<Held> {
-  const { runs, limit } = bench.sizes;
+  const { fewRuns, limit } = bench.sizes;
   const files = writeHeldFiles(bench.folder, limit);
   const tables: HeldTable[] = [];
   const groupChanges: Record<0 | 1, number[]> = { 0: [], 1: [] };
-  for (let run = 1; run <= runs; run++) {
+  for (let run = 1; run <= fewRuns; run++) {
     await bench.untilQuiet();
     tables.push(await withNamespace((netns) => measureHeldTable(netns, files)));
     for (const mode of [0, 1] as const) {
       await bench.untilQuiet();
       groupChanges[mode].push(...(await withNamespace((netns) => measureGroupChanges(netns, files, mode))));
     }
-    bench.progress(`run ${run} of ${runs}: held tables`);
+    bench.progress(`run ${run} of ${fewRuns}: held tables`);
   }
   return { files, tables, groupChanges };
 }
 
-/** Everything with a target, beside its target. */
-function findingsOf({ files, tables, groupChanges }: Held): Finding[] {
-  const middle = (value: (table: HeldTable) => number): number => median(tables.map(value));
-  const atMost = (what: string, value: number, target: number, unit: string): Finding => {
-    return { what, value, target, unit, atLeast: false };
+function workRows({ files, tables, groupChanges }: Held): Row[] {
+  const { ipv4, changed } = files.routes;
+  const seconds = (
+    what: string,
+    key: "changedSync" | "unchangedSync" | "restart" | "claimingSync",
+    target: number,
+  ): Row => {
+    return { what, values: tables.map((table) => table[key].ms / 1000), unit: " s", target };
   };
-  const { ipv4, ipv6, changed } = files.routes;
-  const table = `${formatNumber(ipv4)} IPv4 routes`;
+  const writes = (
+    what: string,
+    key: "changedSync" | "unchangedSync" | "restart" | "claimingSync",
+    target: number,
+  ): Row => {
+    return { what, values: tables.map((table) => table[key].writes), unit: "", target };
+  };
+  const milliseconds = (what: string, values: readonly number[]): Row => ({ what, values, unit: " ms", target: 5 });
+  const routes = `${formatNumber(ipv4)} IPv4 routes`;
   return [
-    atMost(
-      `sync of ${table}, 1 % changed`,
-      middle(({ changedSync }) => changedSync.ms / 1000),
-      1.5,
-      " s",
-    ),
-    atMost(
-      "the same: routes written",
-      middle(({ changedSync }) => changedSync.writes),
-      changed,
-      "",
-    ),
-    atMost(
-      "sync with nothing changed",
-      middle(({ unchangedSync }) => unchangedSync.ms / 1000),
-      1.5,
-      " s",
-    ),
-    atMost(
-      "the same: kernel writes",
-      middle(({ unchangedSync }) => unchangedSync.writes),
-      0,
-      "",
-    ),
-    atMost(
-      "restart after SIGKILL, until both tables are adopted",
-      middle(({ restart }) => restart.ms / 1000),
-      3,
-      " s",
-    ),
-    atMost(
-      "the same: kernel writes",
-      middle(({ restart }) => restart.writes),
-      0,
-      "",
-    ),
-    atMost(
-      "sync that claims the adopted IPv4 routes",
-      middle(({ claimingSync }) => claimingSync.ms / 1000),
-      1.5,
-      " s",
-    ),
-    atMost(
-      "the same: kernel writes",
-      middle(({ claimingSync }) => claimingSync.writes),
-      0,
-      "",
-    ),
-    atMost(`group change under ${table}, compat mode 0`, median(groupChanges[0]), 5, " ms"),
-    atMost("the same, nexthop_compat_mode = 1", median(groupChanges[1]), 5, " ms"),
-    atMost(
-      "resident memory a route above the idle daemon",
-      middle(({ heldBytes, idleBytes }) => (heldBytes - idleBytes) / (ipv4 + ipv6)),
-      100,
-      " bytes",
-    ),
-    atMost(
-      "resident memory with both tables held",
-      middle(({ heldBytes }) => heldBytes / 1e6),
-      160,
-      " MB",
-    ),
-    atMost(
-      "peak, with an audit and two syncs",
-      middle(({ peakBytes }) => peakBytes / 1e6),
-      160,
-      " MB",
-    ),
-    atMost(
-      "peak after the restart, the same",
-      middle(({ restartedPeakBytes }) => restartedPeakBytes / 1e6),
-      160,
-      " MB",
-    ),
+    seconds(`sync of ${routes}, 1 % changed`, "changedSync", 1.5),
+    writes("the same: routes written", "changedSync", changed),
+    seconds("sync with nothing changed", "unchangedSync", 1.5),
+    writes("the same: kernel writes", "unchangedSync", 0),
+    seconds("restart after SIGKILL, until both tables are adopted", "restart", 3),
+    writes("the same: kernel writes", "restart", 0),
+    seconds("sync that claims the adopted IPv4 routes", "claimingSync", 1.5),
+    writes("the same: kernel writes", "claimingSync", 0),
+    milliseconds(`group change under ${routes}, compat mode 0`, groupChanges[0]),
+    milliseconds("the same, nexthop_compat_mode = 1", groupChanges[1]),
+  ];
+}
+
+function memoryRows({ files, tables }: Held): Row[] {
+  const { ipv4, ipv6 } = files.routes;
+  const megabytes = (what: string, value: (table: HeldTable) => number): Row => {
+    return { what, values: tables.map((table) => value(table) / 1e6), unit: " MB", target: 160 };
+  };
+  return [
+    {
+      what: "resident memory a route above the idle daemon",
+      values: tables.map(({ heldBytes, idleBytes }) => (heldBytes - idleBytes) / (ipv4 + ipv6)),
+      unit: " bytes",
+      target: 100,
+    },
+    megabytes("resident memory with both tables held", ({ heldBytes }) => heldBytes),
+    megabytes("peak, with an audit and two syncs", ({ peakBytes }) => peakBytes),
+    megabytes("peak after the restart, the same", ({ restartedPeakBytes }) => restartedPeakBytes),
   ];
 }

@@ -14,6 +14,7 @@ const NEXTHOP = "10.64.0.100";
 export const latencySection: Section = {
   name: "latency",
   title: "Latency",
+  document: "benchmarks.md",
   measure: async (bench) => {
     const { idle, probes, updates } = await measureLatency(bench);
     const row = (what: string, values: readonly number[]) => [

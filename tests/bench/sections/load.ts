@@ -1,11 +1,12 @@
 /** The real tables into the kernel, to other nexthops, and out again: dplaned beside its peers. */
-import type { Bench, Section, SectionResult, TableName } from "../bench_context.ts";
+import type { Bench, Plot, Section, SectionResult, TableName } from "../bench_context.ts";
 import { type Comparison, compare, OP_NAMES } from "../comparison.ts";
 import { BIRD } from "../contenders/bird.ts";
 import { DPLANED_FPM, DPLANED_HTTP } from "../contenders/dplaned.ts";
 import { FRR } from "../contenders/frr.ts";
 import { IP_BATCH, NETLINK_LOOP } from "../contenders/process.ts";
 import { OPS, type Op } from "../feeds.ts";
+import { barPlot } from "../plot.ts";
 import { type Finding, formatNumber, formatRange, formatTable, median } from "../report.ts";
 
 const TITLES: Readonly<Record<TableName, string>> = {
@@ -20,11 +21,13 @@ const WITHDRAW_TARGETS: Readonly<Record<string, number>> = { [NETLINK_LOOP]: 2.5
 export const loadSection: Section = {
   name: "load",
   title: "Both real tables, IPv4 and IPv6",
+  document: "benchmarks.md",
   measure: async (bench) => {
     const comparison = await compareOn(bench, "both", bench.sizes.runs);
     return {
       text: comparisonTables(comparison, bench, "both"),
       findings: [...ratioFindings(comparison, bench), ...memoryFindings(comparison)],
+      plots: [plotOf(comparison, "both")],
     };
   },
 };
@@ -32,22 +35,37 @@ export const loadSection: Section = {
 export const familiesSection: Section = {
   name: "families",
   title: "The IPv4 and the IPv6 table alone",
+  document: "benchmarks.md",
   measure: async (bench): Promise<SectionResult> => {
     let text = "";
-    for (const name of ["ipv4", "ipv6"] as const) {
-      const comparison = await compareOn(bench, name, bench.sizes.familyRuns);
+    const plots: Plot[] = [];
+    for (const name of bench.sizes.families) {
+      const comparison = await compareOn(bench, name, bench.sizes.fewRuns);
       text += comparisonTables(comparison, bench, name);
+      plots.push(plotOf(comparison, name));
     }
-    return { text, findings: [] };
+    return { text, findings: [], plots };
   },
 };
 
 async function compareOn(bench: Bench, name: TableName, runs: number): Promise<Comparison> {
-  return await compare(bench.contenders, bench.feeds(name), {
-    runs,
-    untilQuiet: () => bench.untilQuiet(),
-    progress: (text) => bench.progress(`${TITLES[name]}: ${text}`),
+  const feeds = bench.feeds(name);
+  const lanes = bench.contenders.map((contender) => ({ name: contender.name, contender, feeds }));
+  bench.progress(`${formatNumber(feeds.routes)} routes, ${TITLES[name]}`);
+  return await compare(bench, lanes, runs, OPS);
+}
+
+function plotOf(comparison: Comparison, name: TableName): Plot {
+  const title = `Seconds to program the real tables, ${TITLES[name]}: median, and least to most`;
+  const groups = OPS.map((op) => {
+    const bars = Array.from(comparison, ([contender, { timings }]) => {
+      const seconds = timings[op].map(({ ms }) => ms / 1000);
+      const [least, most] = [Math.min(...seconds), Math.max(...seconds)];
+      return { label: contender, value: median(seconds), least, most, own: contender.startsWith("dplaned") };
+    });
+    return { title: OP_NAMES[op], bars };
   });
+  return { name: `benchmarks-${name}`, title, svg: barPlot(title, groups, (seconds) => `${formatNumber(seconds)} s`) };
 }
 
 /** A table for each op: seconds, rate, how much of dplaned's time that is, processor time, memory. */

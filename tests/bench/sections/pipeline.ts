@@ -9,6 +9,7 @@ const TARGET = 2_000_000;
 export const pipelineSection: Section = {
   name: "pipeline",
   title: "The pipeline alone",
+  document: "benchmarks.md",
   measure: async (bench) => {
     const { runs, pipelineRoutes } = bench.sizes;
     const results: PipelineBenchResult[] = [];
