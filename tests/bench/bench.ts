@@ -103,24 +103,36 @@ async function main(): Promise<void> {
     );
   }
   const folder = mkdtempSync(join(tmpdir(), "dplaned-bench-"));
+  const bench = new Bench(sizes, folder);
+  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(name, () => bench.interrupt());
   try {
-    const bench = new Bench(sizes, folder);
     bench.progress(quiet);
-    for (const { name, skipped } of bench.contenders)
-      if (skipped !== false) bench.progress(`${name} is left out: ${skipped}`);
-    const results = new Map<Section, SectionResult>();
-    for (const section of sections) {
-      bench.progress(`${section.title} (${section.name})`);
-      results.set(section, await section.measure(bench));
-    }
+    const results = await measure(bench, sections);
     if (smoke) process.stdout.write("Smoke test: too little work to say anything about speed.\n\n");
     process.stdout.write(`${targetTable(results)}\n${texts(results)}${TABLE_ATTRIBUTION}\n`);
     const target = write ? DOCS : out;
     if (out !== undefined) for (const name of DOCUMENTS) copyFileSync(join(DOCS, name), join(out, name));
     if (target !== undefined) writeResults(target, results, circumstances(quiet));
+  } catch (error) {
+    // What fails because of it says less than the interruption itself.
+    bench.throwIfInterrupted();
+    throw error;
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+async function measure(bench: Bench, sections: readonly Section[]): Promise<Results> {
+  for (const { name, skipped } of bench.contenders) {
+    if (skipped !== false) bench.progress(`${name} is left out: ${skipped}`);
+  }
+  const results = new Map<Section, SectionResult>();
+  for (const section of sections) {
+    bench.progress(`${section.title} (${section.name})`);
+    results.set(section, await section.measure(bench));
+    bench.throwIfInterrupted();
+  }
+  return results;
 }
 
 function texts(results: Results): string {

@@ -92,6 +92,11 @@ export interface Plot {
 export type TableName = "both" | "ipv4" | "ipv6";
 const TABLES: Readonly<Record<TableName, readonly TableFamily[]>> = { both: [4, 6], ipv4: [4], ipv6: [6] };
 
+/** Something that has to be ended, such as a daemon of ours. */
+export interface Ending {
+  end(): Promise<unknown>;
+}
+
 const QUIET_SHARE = 0.9;
 const QUIET_LOOK_MS = 200;
 
@@ -102,6 +107,8 @@ export class Bench {
   readonly contenders: readonly Contender[];
   readonly #feeds = new Map<TableName, Feeds>();
   #table: RouteTable | undefined;
+  readonly #used = new Set<Ending>();
+  #isInterrupted = false;
 
   /** Files go to `folder`. */
   constructor(sizes: Sizes, folder: string) {
@@ -144,8 +151,31 @@ export class Bench {
     process.stderr.write(`${text}\n`);
   }
 
+  /** Ends it after the work, and before that when the benchmarks are interrupted, which then fails the work. */
+  async using<Used extends Ending, Result>(used: Used, work: (used: Used) => Promise<Result>): Promise<Result> {
+    this.#used.add(used);
+    try {
+      this.throwIfInterrupted();
+      return await work(used);
+    } finally {
+      this.#used.delete(used);
+      await used.end();
+    }
+  }
+
+  /** Ends what is at work; whoever waits for it gets an error, and puts away what is left. */
+  interrupt(): void {
+    this.#isInterrupted = true;
+    for (const used of this.#used) used.end().catch(() => undefined);
+  }
+
+  throwIfInterrupted(): void {
+    if (this.#isInterrupted) throw new Error("interrupted");
+  }
+
   /** The kernel frees the routes of a deleted namespace later, by threads of its own: waits until the machine is idle again. */
   async untilQuiet(): Promise<void> {
+    this.throwIfInterrupted();
     for (let look = 0; look < this.sizes.quietLooks; look++) {
       if ((await idleShare()) >= QUIET_SHARE) return;
     }

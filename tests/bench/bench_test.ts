@@ -1,13 +1,15 @@
 /** The benchmarks in smoke size, so that they do not rot. Nothing here asserts a time. */
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { after, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
-import { daemonSkipReason, runProgram } from "../support/binary.ts";
+import { daemonSkipReason, RunningProgram, runProgram } from "../support/binary.ts";
 import { parseSvg } from "../support/svg.ts";
+import { until } from "../support/wait.ts";
 import { DOCUMENTS } from "./documents.ts";
 
 const bench = fileURLToPath(new URL("bench.ts", import.meta.url).href);
@@ -65,6 +67,19 @@ describe("make bench", () => {
     }
   });
 
+  it("leaves nothing behind when it is interrupted", { skip: daemonSkipReason() }, async () => {
+    const program = new RunningProgram(process.execPath, [bench, "--smoke", "load"]);
+    const namespace = `dplaned-test-${program.pid}-`;
+    const isAtWork = () => commandsWith(namespace).some((command) => command.includes("--netns"));
+    await until("a daemon works for it", isAtWork, 120_000);
+    program.kill("SIGTERM");
+    const { status, stderr } = await program.ended;
+    assert.equal(status, 1);
+    assert.match(stderr, /^bench: interrupted$/m);
+    assert.doesNotMatch(spawnSync("ip", ["netns", "list"], { encoding: "utf8" }).stdout, new RegExp(namespace));
+    assert.deepEqual(commandsWith(namespace), []);
+  });
+
   it("says what it does not know, and does not write numbers of a part of the table", {
     skip: daemonSkipReason(),
   }, async () => {
@@ -79,3 +94,15 @@ describe("make bench", () => {
     }
   });
 });
+
+/** Command lines of processes in which this occurs. */
+function commandsWith(text: string): string[] {
+  return readdirSync("/proc").flatMap((pid) => {
+    try {
+      const command = /^\d+$/.test(pid) ? readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ") : "";
+      return command.includes(text) ? [command] : [];
+    } catch {
+      return [];
+    }
+  });
+}

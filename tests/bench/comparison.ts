@@ -53,7 +53,7 @@ export async function compare(
   for (let run = 1; run <= runs; run++) {
     for (const lane of present) {
       await bench.untilQuiet();
-      const told = await runLane(lane, ops, comparison.get(lane.name)!);
+      const told = await runLane(bench, lane, ops, comparison.get(lane.name)!);
       bench.progress(`run ${run} of ${runs}: ${lane.name}: ${told}`);
     }
   }
@@ -61,24 +61,27 @@ export async function compare(
 }
 
 /** Returns what is to be told of it. */
-async function runLane({ contender, feeds }: Lane, ops: readonly Op[], measurements: Measurements): Promise<string> {
-  return await withNamespace(async (netns) => {
-    const session = await contender.open(netns);
-    try {
+async function runLane(
+  bench: Bench,
+  { contender, feeds }: Lane,
+  ops: readonly Op[],
+  into: Measurements,
+): Promise<string> {
+  return await withNamespace(async (netns) =>
+    bench.using(await contender.open(netns), async (session) => {
       const told: string[] = [];
-      measurements.idleBytes.push(session.peakBytes());
+      into.idleBytes.push(session.peakBytes());
       for (const op of ops) {
         const timing = await session.run(feeds, op);
+        bench.throwIfInterrupted();
         await checkKernel(contender, netns, feeds, op);
-        measurements.timings[op].push(timing);
+        into.timings[op].push(timing);
         told.push(`${OP_NAMES[op]} ${formatNumber(timing.ms / 1000)} s`);
       }
-      measurements.peakBytes.push(session.peakBytes());
+      into.peakBytes.push(session.peakBytes());
       return told.join(", ");
-    } finally {
-      await session.end();
-    }
-  });
+    }),
+  );
 }
 
 /** Throws unless the kernel holds just what it should after the op. */

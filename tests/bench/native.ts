@@ -39,6 +39,7 @@ export class LineProgram {
   readonly #lines: AsyncIterator<string>;
   readonly #name: string;
   #errors = "";
+  #isAsked = false;
 
   constructor(program: string, args: readonly string[]) {
     this.#name = program;
@@ -55,15 +56,19 @@ export class LineProgram {
   }
 
   async ask(line: string): Promise<string> {
+    this.#isAsked = true;
     this.#child.stdin!.write(`${line}\n`);
     const answer = await this.#lines.next();
+    this.#isAsked = false;
     if (answer.done) throw new Error(`${this.#name} ended: ${this.#errors}`);
     return answer.value;
   }
 
+  /** Ends it, also in the middle of an answer. */
   async end(): Promise<void> {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
-    this.#child.stdin!.end();
+    if (this.#isAsked) this.#child.kill("SIGKILL");
+    else this.#child.stdin!.end();
     await once(this.#child, "close");
   }
 }

@@ -93,6 +93,10 @@ static void take_http(struct answer *answer, const char *bytes, size_t length)
 	static const char end[] = "\r\n0\r\n\r\n";
 	size_t kept = sizeof answer->rest / 4;
 
+	if (answer->amount == 0 && (length < 12 || memcmp(bytes, "HTTP/1.1 200", 12))) {
+		fprintf(stderr, "feed: the answer is not 200: %.*s\n", (int)length, bytes);
+		exit(1);
+	}
 	answer->amount += length;
 	if (length > kept) {
 		bytes += length - kept;

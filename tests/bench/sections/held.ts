@@ -53,10 +53,10 @@ async function measureHeld(bench: Bench): Promise<Held> {
   const groupChanges: Record<0 | 1, number[]> = { 0: [], 1: [] };
   for (let run = 1; run <= fewRuns; run++) {
     await bench.untilQuiet();
-    tables.push(await withNamespace((netns) => measureHeldTable(netns, files)));
+    tables.push(await withNamespace((netns) => measureHeldTable(bench, netns, files)));
     for (const mode of [0, 1] as const) {
       await bench.untilQuiet();
-      groupChanges[mode].push(...(await withNamespace((netns) => measureGroupChanges(netns, files, mode))));
+      groupChanges[mode].push(...(await withNamespace((netns) => measureGroupChanges(bench, netns, files, mode))));
     }
     bench.progress(`run ${run} of ${fewRuns}: held tables`);
   }

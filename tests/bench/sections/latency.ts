@@ -49,20 +49,23 @@ async function measureLatency(bench: Bench) {
   await bench.untilQuiet();
   return await withNamespace(async (netns) => {
     const daemon = await DaemonProcess.start({ netns: netns.name });
-    const [prober, updater] = [new LatencyClient(daemon.socket), new LatencyClient(daemon.socket)];
-    try {
-      for (let count = 0; count < sizes.warmUp; count++) await updater.installOne(NEXTHOP);
-      const idle: number[] = [];
-      for (let count = 0; count < sizes.singleRoutes; count++) idle.push(await updater.installOne(NEXTHOP));
-      const { values } = await measureDuring(loadFile(daemon.socket, file), [
-        () => prober.probe(),
-        () => updater.installOne(NEXTHOP),
-      ]);
-      return { idle, probes: values[0]!, updates: values[1]! };
-    } finally {
-      prober.close();
-      updater.close();
-      await daemon.stop();
-    }
+    return await bench.using({ end: () => daemon.stop() }, () => measureDaemon(bench, daemon.socket, file));
   });
+}
+
+async function measureDaemon({ sizes }: Bench, socket: string, file: string) {
+  const [prober, updater] = [new LatencyClient(socket), new LatencyClient(socket)];
+  try {
+    for (let count = 0; count < sizes.warmUp; count++) await updater.installOne(NEXTHOP);
+    const idle: number[] = [];
+    for (let count = 0; count < sizes.singleRoutes; count++) idle.push(await updater.installOne(NEXTHOP));
+    const { values } = await measureDuring(loadFile(socket, file), [
+      () => prober.probe(),
+      () => updater.installOne(NEXTHOP),
+    ]);
+    return { idle, probes: values[0]!, updates: values[1]! };
+  } finally {
+    prober.close();
+    updater.close();
+  }
 }

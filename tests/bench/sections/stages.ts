@@ -90,13 +90,9 @@ async function threadTable(bench: Bench): Promise<string> {
 async function withDaemon<T>(bench: Bench, work: (daemon: DaemonProcess, feeder: Feeder) => Promise<T>): Promise<T> {
   return await withNamespace(async (netns) => {
     const daemon = await DaemonProcess.start({ netns: netns.name });
-    const feeder = new Feeder(bench.native, "http", daemon.socket, PATH);
-    try {
-      return await work(daemon, feeder);
-    } finally {
-      await feeder.end();
-      await daemon.stop();
-    }
+    return await bench.using({ end: () => daemon.stop() }, async () =>
+      bench.using(new Feeder(bench.native, "http", daemon.socket, PATH), (feeder) => work(daemon, feeder)),
+    );
   });
 }
 
