@@ -8,16 +8,16 @@
  * copies of those documents.
  */
 import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
-import { cpus, loadavg, release, tmpdir } from "node:os";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { TABLE_ATTRIBUTION } from "../../scripts/internet_table.ts";
 import { skipReason } from "../support/netns.ts";
-import { Bench, FULL, idleShare, type Section, type SectionResult, type Sizes, SMOKE } from "./bench_context.ts";
-import { DOCUMENTS, type Results, targetTable, writeResults } from "./documents.ts";
-import { formatNumber } from "./report.ts";
+import { Bench, FULL, type Section, type Sizes, SMOKE } from "./bench_context.ts";
+import { DOCUMENTS, type Measured, type Results, targetTable, writeResults } from "./documents.ts";
+import { becomesQuiet, describeLoad, describeMachine } from "./machine.ts";
 import { growthSection } from "./sections/growth.ts";
 import { heldSection } from "./sections/held.ts";
 import { latencySection } from "./sections/latency.ts";
@@ -39,9 +39,8 @@ const SECTIONS: readonly Section[] = [
   peersSection,
 ];
 const DOCS = fileURLToPath(new URL("../../docs", import.meta.url).href);
-/** A machine is quiet enough to write numbers down when this share of its time is idle, and its load below that of one process. */
-const QUIET_SHARE = 0.95;
-const QUIET_LOAD = 0.5;
+/** How often to look whether the machine is idle before numbers of it are written down. */
+const FIRST_LOOKS = 150;
 
 interface Options {
   sizes: Sizes;
@@ -74,7 +73,7 @@ function readOptions(): Options {
     throw new Error("Only numbers of whole tables are worth writing down: --write goes without --smoke and --limit");
   }
   const sizes = { ...(smoke ? SMOKE : FULL) };
-  if (values.runs !== undefined) sizes.runs = sizes.fewRuns = positive("--runs", values.runs);
+  if (values.runs !== undefined) sizes.runs = sizes.fewRuns = sizes.growthRuns = positive("--runs", values.runs);
   if (values.limit !== undefined) sizes.limit = positive("--limit", values.limit);
   return {
     sizes,
@@ -95,55 +94,42 @@ async function main(): Promise<void> {
   const { sizes, sections, smoke, write, force, out } = readOptions();
   const reason = skipReason();
   if (reason) throw new Error(`The benchmarks need network namespaces: ${reason}`);
-  const [load, idle] = [loadavg()[0]!, await idleShare()];
-  const quiet = `load average ${formatNumber(load)}, ${formatNumber(100 * idle)} % idle at the start`;
-  if (write && !force && (load > QUIET_LOAD || idle < QUIET_SHARE)) {
-    throw new Error(
-      `This machine is not quiet (${quiet}): wait, end what runs on it, or write all the same with FORCE=1`,
-    );
+  const on = `${describeMachine()}, ${describeLoad()}`;
+  process.stderr.write(`${on}\n`);
+  if (write && !force && !(await becomesQuiet(FIRST_LOOKS))) {
+    throw new Error("This machine is not quiet: end what runs on it, or write all the same with FORCE=1");
   }
   const folder = mkdtempSync(join(tmpdir(), "dplaned-bench-"));
   const bench = new Bench(sizes, folder);
   for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(name, () => bench.interrupt());
+  const target = write ? DOCS : out;
+  if (out !== undefined) for (const name of DOCUMENTS) copyFileSync(join(DOCS, name), join(out, name));
+  const results = new Map<Section, Measured>();
   try {
-    bench.progress(quiet);
-    const results = await measure(bench, sections);
-    if (smoke) process.stdout.write("Smoke test: too little work to say anything about speed.\n\n");
-    process.stdout.write(`${targetTable(results)}\n${texts(results)}${TABLE_ATTRIBUTION}\n`);
-    const target = write ? DOCS : out;
-    if (out !== undefined) for (const name of DOCUMENTS) copyFileSync(join(DOCS, name), join(out, name));
-    if (target !== undefined) writeResults(target, results, circumstances(quiet));
+    for (const { name, skipped } of bench.contenders) {
+      if (skipped !== false) bench.progress(`${name} is left out: ${skipped}`);
+    }
+    for (const section of sections) {
+      bench.progress(`${section.title} (${section.name})`);
+      bench.starts = { all: 0, busy: 0 };
+      results.set(section, { ...(await section.measure(bench)), starts: bench.starts });
+      // Each at once: what comes later may fail, or be interrupted.
+      if (target !== undefined) writeResults(target, results, on);
+      bench.throwIfInterrupted();
+    }
   } catch (error) {
     // What fails because of it says less than the interruption itself.
     bench.throwIfInterrupted();
     throw error;
   } finally {
     rmSync(folder, { recursive: true, force: true });
+    if (smoke) process.stdout.write("Smoke test: too little work to say anything about speed.\n\n");
+    process.stdout.write(`${targetTable(results)}\n${texts(results)}${TABLE_ATTRIBUTION}\n`);
   }
-}
-
-async function measure(bench: Bench, sections: readonly Section[]): Promise<Results> {
-  for (const { name, skipped } of bench.contenders) {
-    if (skipped !== false) bench.progress(`${name} is left out: ${skipped}`);
-  }
-  const results = new Map<Section, SectionResult>();
-  for (const section of sections) {
-    bench.progress(`${section.title} (${section.name})`);
-    results.set(section, await section.measure(bench));
-    bench.throwIfInterrupted();
-  }
-  return results;
 }
 
 function texts(results: Results): string {
   return Array.from(results, ([{ title }, { text }]) => (text === "" ? "" : `## ${title}\n\n${text}\n`)).join("");
-}
-
-/** What a section was measured by and on, for its document. */
-function circumstances(quiet: string): (section: Section) => string {
-  const cpu = cpus();
-  const machine = `${cpu.length} × ${cpu[0]?.model ?? "unknown processor"}, Linux ${release().split("-")[0]}`;
-  return ({ name }) => `\`make bench ONLY=${name}\` on ${machine}; ${quiet}.`;
 }
 
 try {

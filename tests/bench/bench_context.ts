@@ -1,7 +1,5 @@
 /** What the sections of `make bench` share: how much to measure, the tables, the contenders, and the machine's quiet. */
-import { readFileSync } from "node:fs";
 import process from "node:process";
-import { setTimeout } from "node:timers";
 import type { TableFamily } from "../../scripts/internet_table.ts";
 import type { Contender } from "./contender.ts";
 import { birdContender } from "./contenders/bird.ts";
@@ -9,6 +7,7 @@ import { fpmContender, httpContender, loadContender } from "./contenders/dplaned
 import { frrContender } from "./contenders/frr.ts";
 import { ipBatchContender, netlinkLoopContender } from "./contenders/process.ts";
 import { Feeds } from "./feeds.ts";
+import { becomesQuiet } from "./machine.ts";
 import { NativePrograms } from "./native.ts";
 import type { Finding } from "./report.ts";
 import { type RouteTable, realTable } from "./route_table.ts";
@@ -17,6 +16,8 @@ export interface Sizes {
   runs: number;
   /** Of what shows how dplaned behaves, beside which there is no target in seconds. */
   fewRuns: number;
+  /** Of the synthetic tables. */
+  growthRuns: number;
   /** Routes of each family; all when undefined. */
   limit: number | undefined;
   /** Routes of each family with which ways to feed a peer are compared. */
@@ -38,6 +39,7 @@ export interface Sizes {
 export const FULL: Sizes = {
   runs: 5,
   fewRuns: 3,
+  growthRuns: 2,
   limit: undefined,
   peerRoutes: 100_000,
   busyRoutes: 500_000,
@@ -45,13 +47,14 @@ export const FULL: Sizes = {
   warmUp: 500,
   pipelineRoutes: 1_000_000,
   families: ["ipv4", "ipv6"],
-  growth: [500_000, 1_000_000, 2_000_000, 4_000_000],
+  growth: [1_000_000, 2_000_000, 4_000_000],
   quietLooks: 50,
 };
 
 export const SMOKE: Sizes = {
   runs: 1,
   fewRuns: 1,
+  growthRuns: 1,
   limit: 1000,
   peerRoutes: 1000,
   busyRoutes: 5000,
@@ -97,9 +100,6 @@ export interface Ending {
   end(): Promise<unknown>;
 }
 
-const QUIET_SHARE = 0.9;
-const QUIET_LOOK_MS = 200;
-
 export class Bench {
   readonly sizes: Sizes;
   readonly folder: string;
@@ -109,6 +109,8 @@ export class Bench {
   #table: RouteTable | undefined;
   readonly #used = new Set<Ending>();
   #isInterrupted = false;
+  /** Measurements that were begun, and those of them that were begun although the machine had not become idle. */
+  starts = { all: 0, busy: 0 };
 
   /** Files go to `folder`. */
   constructor(sizes: Sizes, folder: string) {
@@ -176,20 +178,7 @@ export class Bench {
   /** The kernel frees the routes of a deleted namespace later, by threads of its own: waits until the machine is idle again. */
   async untilQuiet(): Promise<void> {
     this.throwIfInterrupted();
-    for (let look = 0; look < this.sizes.quietLooks; look++) {
-      if ((await idleShare()) >= QUIET_SHARE) return;
-    }
+    this.starts.all += 1;
+    if (!(await becomesQuiet(this.sizes.quietLooks))) this.starts.busy += 1;
   }
-}
-
-/** Share of the processors' time in which they had nothing to do, over a moment. */
-export async function idleShare(): Promise<number> {
-  const read = () => {
-    const times = readFileSync("/proc/stat", "utf8").split("\n", 1)[0]!.trim().split(/\s+/).slice(1).map(Number);
-    return { idle: times[3]! + times[4]!, all: times.slice(0, 8).reduce((sum, time) => sum + time, 0) };
-  };
-  const before = read();
-  await new Promise((wake) => setTimeout(wake, QUIET_LOOK_MS));
-  const after = read();
-  return (after.idle - before.idle) / (after.all - before.all);
 }

@@ -25,13 +25,13 @@ export const growthSection: Section = {
   title: "Growth",
   document: "performance.md",
   measure: async (bench) => {
-    const { growth, fewRuns } = bench.sizes;
+    const { growth, growthRuns } = bench.sizes;
     const contenders = [bench.contender(DPLANED_HTTP), bench.contender(NETLINK_LOOP)];
     const lanes = growth.flatMap((routes) => {
       const feeds = new Feeds(bench.folder, `synthetic-${routes}`, syntheticTable(routes));
       return contenders.map((contender) => ({ name: laneName(contender.name, routes), contender, feeds }));
     });
-    const comparison = await compare(bench, lanes, fewRuns, OPS);
+    const comparison = await compare(bench, lanes, growthRuns, OPS);
     for (const { feeds } of lanes) feeds.remove();
     const curves = curvesOf(bench, comparison);
     const ofTime = curves.filter(({ unit }) => unit === "s");

@@ -23,7 +23,7 @@ export const loadSection: Section = {
   title: "Both real tables, IPv4 and IPv6",
   document: "benchmarks.md",
   measure: async (bench) => {
-    const comparison = await compareOn(bench, "both", bench.sizes.runs);
+    const comparison = await compareOn(bench, "both", bench.sizes.runs, OPS);
     return {
       text: comparisonTables(comparison, bench, "both"),
       findings: [...ratioFindings(comparison, bench), ...memoryFindings(comparison)],
@@ -40,7 +40,7 @@ export const familiesSection: Section = {
     let text = "";
     const plots: Plot[] = [];
     for (const name of bench.sizes.families) {
-      const comparison = await compareOn(bench, name, bench.sizes.fewRuns);
+      const comparison = await compareOn(bench, name, bench.sizes.fewRuns, ["install", "delete"]);
       text += comparisonTables(comparison, bench, name);
       plots.push(plotOf(comparison, name));
     }
@@ -48,16 +48,21 @@ export const familiesSection: Section = {
   },
 };
 
-async function compareOn(bench: Bench, name: TableName, runs: number): Promise<Comparison> {
+async function compareOn(bench: Bench, name: TableName, runs: number, ops: readonly Op[]): Promise<Comparison> {
   const feeds = bench.feeds(name);
   const lanes = bench.contenders.map((contender) => ({ name: contender.name, contender, feeds }));
   bench.progress(`${formatNumber(feeds.routes)} routes, ${TITLES[name]}`);
-  return await compare(bench, lanes, runs, OPS);
+  return await compare(bench, lanes, runs, ops);
+}
+
+/** The ops that were measured. */
+function opsOf(comparison: Comparison): Op[] {
+  return OPS.filter((op) => comparison.values().every(({ timings }) => timings[op].length > 0));
 }
 
 function plotOf(comparison: Comparison, name: TableName): Plot {
   const title = `Seconds to program the real tables, ${TITLES[name]}: median, and least to most`;
-  const groups = OPS.map((op) => {
+  const groups = opsOf(comparison).map((op) => {
     const bars = Array.from(comparison, ([contender, { timings }]) => {
       const seconds = timings[op].map(({ ms }) => ms / 1000);
       const [least, most] = [Math.min(...seconds), Math.max(...seconds)];
@@ -72,38 +77,40 @@ function plotOf(comparison: Comparison, name: TableName): Plot {
 function comparisonTables(comparison: Comparison, bench: Bench, name: TableName): string {
   const { routes } = bench.feeds(name);
   const ours = comparison.get(DPLANED_HTTP);
-  return OPS.map((op) => {
-    const ourMedian = ours === undefined ? undefined : medianMs(ours.timings[op]);
-    const rows = Array.from(comparison, ([contender, { timings, peakBytes }]) => {
-      const all = timings[op];
-      const seconds = all.map(({ ms }) => ms / 1000);
-      const middle = median(seconds);
-      const clients = all.flatMap(({ client }) => (client === undefined ? [] : [client.user + client.system]));
-      return [
-        contender,
-        formatNumber(middle),
-        formatRange(seconds),
-        formatNumber(routes / middle),
-        ourMedian === undefined ? "" : `${formatNumber((1000 * middle) / ourMedian)} ×`,
-        formatNumber(median(all.map(({ cpu }) => cpu.user))),
-        formatNumber(median(all.map(({ cpu }) => cpu.system))),
-        clients.length === 0 ? "" : formatNumber(median(clients)),
-        formatNumber(Math.max(...peakBytes) / 1e6),
+  return opsOf(comparison)
+    .map((op) => {
+      const ourMedian = ours === undefined ? undefined : medianMs(ours.timings[op]);
+      const rows = Array.from(comparison, ([contender, { timings, peakBytes }]) => {
+        const all = timings[op];
+        const seconds = all.map(({ ms }) => ms / 1000);
+        const middle = median(seconds);
+        const clients = all.flatMap(({ client }) => (client === undefined ? [] : [client.user + client.system]));
+        return [
+          contender,
+          formatNumber(middle),
+          formatRange(seconds),
+          formatNumber(routes / middle),
+          ourMedian === undefined ? "" : `${formatNumber((1000 * middle) / ourMedian)} ×`,
+          formatNumber(median(all.map(({ cpu }) => cpu.user))),
+          formatNumber(median(all.map(({ cpu }) => cpu.system))),
+          clients.length === 0 ? "" : formatNumber(median(clients)),
+          formatNumber(Math.max(...peakBytes) / 1e6),
+        ];
+      });
+      const header = [
+        `${OP_NAMES[op]}, ${TITLES[name]}`,
+        "s, median",
+        "all runs",
+        "routes/s",
+        "time beside dplaned's",
+        "user s",
+        "system s",
+        "client's CPU s",
+        "peak MB",
       ];
-    });
-    const header = [
-      `${OP_NAMES[op]}, ${TITLES[name]}`,
-      "s, median",
-      "all runs",
-      "routes/s",
-      "time beside dplaned's",
-      "user s",
-      "system s",
-      "client's CPU s",
-      "peak MB",
-    ];
-    return `${formatNumber(routes)} routes:\n\n${formatTable(header, rows)}\n`;
-  }).join("");
+      return `${formatNumber(routes)} routes:\n\n${formatTable(header, rows)}\n`;
+    })
+    .join("");
 }
 
 function medianMs(timings: readonly { ms: number }[]): number {
