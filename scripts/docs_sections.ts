@@ -8,7 +8,7 @@ import { createOpenapiDocument } from "../core/northbound/openapi.ts";
 import { UPDATE_ERRORS } from "../core/northbound/update_error.ts";
 import { createHarness } from "../tests/support/api_harness.ts";
 
-const START = (name: string) => `<!-- made by scripts/gen_docs.ts: ${name} -->`;
+const GENERATOR = "scripts/gen_docs.ts";
 const END = (name: string) => `<!-- end: ${name} -->`;
 
 /** Every section by its document and name. */
@@ -32,15 +32,23 @@ export async function createSections(): Promise<Map<string, Map<string, string>>
   ]);
 }
 
-/** The document with its sections as they should be. Throws where the place of one is missing. */
-export function replaceSections(markdown: string, sections: ReadonlyMap<string, string>): string {
+/** The document with its sections as they should be; `maker` is what makes them. Throws where the place of one is missing. */
+export function replaceSections(markdown: string, sections: ReadonlyMap<string, string>, maker = GENERATOR): string {
   let text = markdown;
   for (const [name, body] of sections) {
-    const [start, end] = [text.indexOf(START(name)), text.indexOf(END(name))];
-    if (start < 0 || end < start) throw new Error(`Cannot place the section ${name}: "${START(name)}" is missing`);
-    text = `${text.slice(0, start)}${START(name)}\n\n${body}\n${text.slice(end)}`;
+    const { before, after } = findSection(text, name, maker);
+    text = `${before}\n\n${body}\n${after}`;
   }
   return text;
+}
+
+/** What is in a section, and the text before and after that. */
+export function findSection(markdown: string, name: string, maker = GENERATOR) {
+  const opening = `<!-- made by ${maker}: ${name} -->`;
+  const [start, end] = [markdown.indexOf(opening), markdown.indexOf(END(name))];
+  if (start < 0 || end < start) throw new Error(`Cannot place the section ${name}: "${opening}" is missing`);
+  const bodyStart = start + opening.length;
+  return { before: markdown.slice(0, bodyStart), body: markdown.slice(bodyStart, end), after: markdown.slice(end) };
 }
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {

@@ -3,7 +3,7 @@
  * `@ip-location-db/asn`, split into prefixes, each with a nexthop chosen by the AS that announces it. Data: RouteViews,
  * DB-IP and NRO, licensed under CC BY 4.0; {@linkcode TABLE_ATTRIBUTION} goes wherever results of it are shown.
  *
- *   bun scripts/internet_table.ts [--format ndjson|iproute2|binary] [--op install|delete] [--family 4|6] [--limit N] [--out FILE]
+ *   bun scripts/internet_table.ts [--format ndjson|iproute2] [--op install|delete] [--family 4|6] [--limit N] [--out FILE]
  */
 import { closeSync, openSync, readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
@@ -22,11 +22,11 @@ export const TABLE_ROUTES = { 4: 564_580, 6: 167_903 } as const;
 export const TABLE_PREFIXES = { 4: 564_579, 6: 167_903 } as const;
 
 /** Nexthops of each family; the AS number modulo this is a route's nexthop. */
-const NEXTHOP_COUNT = 64;
+export const NEXTHOP_COUNT = 64;
 /** Interface that leads to the nexthops, and the addresses on it. Both ends of the veth are in the same namespace. */
 export const TABLE_DEVICE = "veth0";
 const DEVICE_ADDRESSES = { 4: "10.64.0.1/24", 6: "2001:db8:64::1/64" } as const;
-const NEXTHOPS = {
+export const TABLE_NEXTHOPS = {
   4: Array.from({ length: NEXTHOP_COUNT }, (_, index) => `10.64.0.${100 + index}`),
   6: Array.from({ length: NEXTHOP_COUNT }, (_, index) => `2001:db8:64::${(0x100 + index).toString(16)}`),
 } as const;
@@ -42,7 +42,7 @@ export const TABLE_DEVICE_COMMANDS: readonly string[] = [
 ];
 
 export type TableFamily = 4 | 6;
-export type TableFormat = "ndjson" | "iproute2" | "binary";
+export type TableFormat = "ndjson" | "iproute2";
 
 export interface TableRoute {
   family: TableFamily;
@@ -132,7 +132,7 @@ export function prefixOf(route: TableRoute): string {
 }
 
 export function nexthopOf({ family, asn }: TableRoute): string {
-  return NEXTHOPS[family][asn % NEXTHOP_COUNT]!;
+  return TABLE_NEXTHOPS[family][asn % NEXTHOP_COUNT]!;
 }
 
 export interface WriteTableOptions {
@@ -161,14 +161,12 @@ const PIECE_LENGTH = 1 << 18;
 
 /**
  * Writes the table to `path` (`-` for standard output) in one of these formats: `ndjson` and `iproute2` as `dplaned route load`
- * takes them, the latter also for `ip -batch`; `binary` for tests/bench/netlink_loop.c, a record of 36 bytes a route:
- * family (4 or 6), prefix length, two bytes of zeros, prefix and nexthop of 16 bytes each. Where the table holds a prefix
- * twice, one after the other because of its order, there are two installs, the later of which replaces the earlier, but
- * only one delete.
+ * takes them, the latter also for `ip -batch`. Where the table holds a prefix twice, one after the other because of its
+ * order, there are two installs, the later of which replaces the earlier, but only one delete.
  */
 export function writeTable(path: string, format: TableFormat, options: WriteTableOptions = {}): WrittenTable {
   const { families = [4, 6], limit, op = "install", words = "", unique = false, changeEvery } = options;
-  const writer = new PieceWriter(path, format === "binary" ? "latin1" : "utf8");
+  const writer = new PieceWriter(path);
   const encode = ENCODERS[format];
   const updates = { 4: 0, 6: 0 };
   const digests = { 4: new TableDigest(), 6: new TableDigest() };
@@ -187,7 +185,7 @@ export function writeTable(path: string, format: TableFormat, options: WriteTabl
         } else {
           digests[family].add(prefix, nexthop);
         }
-        writer.write(encode({ route, prefix, nexthop, op, words }));
+        writer.write(encode({ prefix, nexthop, op, words }));
         updates[family]++;
         [lastPrefix, lastNexthop] = [prefix, nexthop];
       }
@@ -203,12 +201,10 @@ export function writeTable(path: string, format: TableFormat, options: WriteTabl
 class PieceWriter {
   bytes = 0;
   readonly #file: number;
-  readonly #encoding: BufferEncoding;
   #piece = "";
 
-  constructor(path: string, encoding: BufferEncoding) {
+  constructor(path: string) {
     this.#file = path === "-" ? process.stdout.fd : openSync(path, "w");
-    this.#encoding = encoding;
   }
 
   write(text: string): void {
@@ -217,7 +213,7 @@ class PieceWriter {
   }
 
   flush(): void {
-    const bytes = Buffer.from(this.#piece, this.#encoding);
+    const bytes = Buffer.from(this.#piece);
     for (let at = 0; at < bytes.length; ) at += writeSync(this.#file, bytes, at);
     this.bytes += bytes.length;
     this.#piece = "";
@@ -229,7 +225,6 @@ class PieceWriter {
 }
 
 interface Update {
-  route: TableRoute;
   prefix: string;
   nexthop: string;
   op: "install" | "delete";
@@ -247,20 +242,7 @@ const ENCODERS: Readonly<Record<TableFormat, (update: Update) => string>> = {
       ? `route del ${prefix}${tail}\n`
       : `route replace ${prefix} via ${nexthop} dev ${TABLE_DEVICE}${tail}\n`;
   },
-  // Bytes travel as a string of one character a byte.
-  binary: ({ route, nexthop }) => {
-    storeAddress(route);
-    const head = String.fromCharCode(route.family, route.length, 0, 0);
-    const prefix = scratchCharacters(route.family);
-    parseAddress(nexthop, 0, nexthop.length, scratch, 0);
-    return head + prefix + scratchCharacters(route.family);
-  },
 };
-
-function scratchCharacters(family: TableFamily): string {
-  if (family === 4) scratch.fill(0, 4);
-  return String.fromCharCode(...scratch);
-}
 
 function main(): void {
   const { values } = parseArgs({
@@ -273,7 +255,7 @@ function main(): void {
     },
   });
   const { format, op, family, limit, out } = values;
-  if (!Object.hasOwn(ENCODERS, format)) throw new TypeError(`--format is ndjson, iproute2 or binary, not ${format}`);
+  if (!Object.hasOwn(ENCODERS, format)) throw new TypeError(`--format is ndjson or iproute2, not ${format}`);
   if (op !== "install" && op !== "delete") throw new TypeError(`--op is install or delete, not ${op}`);
   if (family !== undefined && family !== "4" && family !== "6")
     throw new TypeError(`--family is 4 or 6, not ${family}`);

@@ -46,13 +46,24 @@ export async function digestKernel(netns: string, family: 4 | 6, protocol = RTPR
     ip.once("error", reject);
   });
   const digest = new TableDigest();
+  let [prefix, nexthop] = ["", ""];
+  const take = () => {
+    if (prefix !== "") digest.add(prefix, nexthop);
+  };
   for await (const line of createInterface({ input: ip.stdout })) {
-    const words = line.split(" ");
-    const prefix = words[0]!;
+    const words = line.trim().split(" ");
+    const via = words[words.indexOf("via") + 1]!;
+    // A route by way of a nexthop group has its nexthops on lines of their own, which begin with a tab.
+    if (line.startsWith("\t")) {
+      nexthop += nexthop === "" ? via : ` ${via}`;
+      continue;
+    }
+    take();
     // A host prefix is shown without its length.
-    const full = prefix.includes("/") ? prefix : `${prefix}/${family === 4 ? 32 : 128}`;
-    digest.add(full, words[words.indexOf("via") + 1] ?? "");
+    prefix = words[0]!.includes("/") ? words[0]! : `${words[0]}/${family === 4 ? 32 : 128}`;
+    nexthop = words.includes("via") ? via : "";
   }
+  take();
   const status = await ended;
   if (status !== 0)
     throw new Error(`Cannot read the kernel's routes: ip ${args.join(" ")} ended with status ${status}`);

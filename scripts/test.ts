@@ -97,7 +97,14 @@ const SUITES: readonly Suite[] = [
     packages: [IPROUTE2, CHROMIUM],
   },
   // Benchmarks in smoke size, so that they do not rot.
-  { name: "bench", paths: ["tests/bench/"], runtimes: ["bun"], parallel: 1, timeoutMs: 300_000, packages: [IPROUTE2] },
+  {
+    name: "bench",
+    paths: ["tests/bench/"],
+    runtimes: ["bun"],
+    parallel: 1,
+    timeoutMs: 600_000,
+    packages: [IPROUTE2, FRR, BIRD],
+  },
 ];
 
 const ROOT = resolve(import.meta.dirname, "..");

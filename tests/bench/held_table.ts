@@ -10,9 +10,11 @@ import { readAll } from "../../core/northbound/cli/client.ts";
 import { RTNLGRP_NEXTHOP } from "../../ffi/netlink/constants.ts";
 import { BINARY, DaemonProcess } from "../../scripts/daemon_process.ts";
 import { prefixOf, readTable, TABLE_DEVICE, writeTable } from "../../scripts/internet_table.ts";
+import { runProgram } from "../support/binary.ts";
 import { ChangeCounter } from "../support/change_counter.ts";
 import type { Netns } from "../support/netns.ts";
-import { runProgram } from "./contenders.ts";
+import type { Bench } from "./bench_context.ts";
+import { loadFile } from "./contenders/dplaned.ts";
 
 /** One of so many routes is another in the sync. */
 const CHANGE_EVERY = 100;
@@ -71,39 +73,46 @@ export interface HeldTable {
 }
 
 /** Loads both tables, audits, syncs, kills the daemon, starts it again, and syncs again. */
-export async function measureHeldTable(netns: Netns, files: HeldFiles): Promise<HeldTable> {
-  const { routes } = files;
+export async function measureHeldTable(bench: Bench, netns: Netns, files: HeldFiles): Promise<HeldTable> {
   const first = await DaemonProcess.start({ netns: netns.name, config: CONFIG });
-  let second: DaemonProcess | undefined;
   let counter: ChangeCounter | undefined;
   try {
-    const idleBytes = first.memoryBytes("VmRSS");
-    await load(first, files.ipv4, "ipv4");
-    await load(first, files.ipv6, "ipv6");
-    const heldBytes = await settledBytes(first);
-    await audit(first, routes.ipv4 + routes.ipv6);
-    counter = new ChangeCounter(netns);
-    const changedSync = await sync(first, files.changed, "ipv4", counter);
-    const unchangedSync = await sync(first, files.changed, "ipv4", counter);
-    const peakBytes = first.memoryBytes("VmHWM");
-    first.signal("SIGKILL");
-    await first.ended;
-
+    const held = await bench.using({ end: () => first.stop() }, async () => {
+      const loaded = await measureLoaded(first, files);
+      // Now, for it has no room for what the loads write.
+      counter = new ChangeCounter(netns);
+      const changedSync = await sync(first, files.changed, "ipv4", counter);
+      const unchangedSync = await sync(first, files.changed, "ipv4", counter);
+      const peakBytes = first.memoryBytes("VmHWM");
+      first.signal("SIGKILL");
+      await first.ended;
+      return { ...loaded, changedSync, unchangedSync, peakBytes, counter };
+    });
     const startedAt = performance.now();
-    second = await DaemonProcess.start({ netns: netns.name, config: CONFIG });
-    const restart = { ms: performance.now() - startedAt, writes: writesOf(counter) };
-    const claimingSync = await sync(second, files.changed, "ipv4", counter);
-    await sync(second, files.ipv6, "ipv6", counter);
-    await audit(second, routes.ipv4 + routes.ipv6);
-    expectEqual("writes after the restart", writesOf(counter), 0);
-    const restartedPeakBytes = second.memoryBytes("VmHWM");
-    const efforts = { changedSync, unchangedSync, restart, claimingSync };
-    return { idleBytes, heldBytes, peakBytes, restartedPeakBytes, ...efforts };
+    const second = await DaemonProcess.start({ netns: netns.name, config: CONFIG });
+    const restart = { ms: performance.now() - startedAt, writes: writesOf(held.counter) };
+    const adopted = await bench.using({ end: () => second.stop() }, () => measureSecond(second, files, held.counter));
+    return { ...held, restart, ...adopted };
   } finally {
     counter?.close();
-    await first.stop();
-    await second?.stop();
   }
+}
+
+async function measureLoaded(daemon: DaemonProcess, { ipv4, ipv6, routes }: HeldFiles) {
+  const idleBytes = daemon.memoryBytes("VmRSS");
+  await loadFile(daemon.socket, ipv4, "--owner", "ipv4");
+  await loadFile(daemon.socket, ipv6, "--owner", "ipv6");
+  const heldBytes = await settledBytes(daemon);
+  await audit(daemon, routes.ipv4 + routes.ipv6);
+  return { idleBytes, heldBytes };
+}
+
+async function measureSecond(daemon: DaemonProcess, { ipv6, changed, routes }: HeldFiles, counter: ChangeCounter) {
+  const claimingSync = await sync(daemon, changed, "ipv4", counter);
+  await sync(daemon, ipv6, "ipv6", counter);
+  await audit(daemon, routes.ipv4 + routes.ipv6);
+  expectEqual("writes after the restart", writesOf(counter), 0);
+  return { claimingSync, restartedPeakBytes: daemon.memoryBytes("VmHWM") };
 }
 
 /** Resident memory once it falls no more. */
@@ -116,14 +125,11 @@ async function settledBytes(daemon: DaemonProcess): Promise<number> {
   }
 }
 
-async function load(daemon: DaemonProcess, file: string, owner: string): Promise<void> {
-  await runProgram(BINARY, ["route", "load", file, "--owner", owner, "--socket", daemon.socket]);
-}
-
 async function sync(daemon: DaemonProcess, file: string, owner: string, counter: ChangeCounter): Promise<Effort> {
   const args = ["route", "sync", file, "--owner", owner, "--socket", daemon.socket, "--json"];
-  const output = await runProgram(BINARY, args);
-  const { summary } = JSON.parse(output.trimEnd().split("\n").at(-1)!) as { summary: SyncSummaryJson };
+  const { status, stdout, stderr } = await runProgram(BINARY, args);
+  if (status !== 0) throw new Error(`dplaned ${args.join(" ")} ended with status ${status}: ${stderr.slice(-500)}`);
+  const { summary } = JSON.parse(stdout.trimEnd().split("\n").at(-1)!) as { summary: SyncSummaryJson };
   return { ms: summary.elapsedMs, writes: writesOf(counter) };
 }
 
@@ -144,23 +150,29 @@ function expectEqual(what: string, found: unknown, expected: unknown): void {
 }
 
 /** Milliseconds that changes of the nexthop group under all IPv4 routes took, from the request to the kernel's answer. */
-export async function measureGroupChanges(netns: Netns, files: HeldFiles, compatMode: 0 | 1): Promise<number[]> {
+export async function measureGroupChanges(
+  bench: Bench,
+  netns: Netns,
+  files: HeldFiles,
+  compatMode: 0 | 1,
+): Promise<number[]> {
   netns.exec("sysctl", ["-qw", `net.ipv4.nexthop_compat_mode=${compatMode}`]);
   const daemon = await DaemonProcess.start({ netns: netns.name, config: CONFIG });
   const counter = new ChangeCounter(netns, [RTNLGRP_NEXTHOP]);
   try {
-    await setGroup(daemon, 1);
-    await load(daemon, files.grouped, "grouped");
-    const times: number[] = [];
-    counter.take();
-    for (let weight = 2; weight < 2 + GROUP_CHANGES; weight++) {
-      times.push(await setGroup(daemon, weight));
-      expectEqual("messages about nexthop objects", writesOf(counter), 1);
-    }
-    return times;
+    return await bench.using({ end: () => daemon.stop() }, async () => {
+      await setGroup(daemon, 1);
+      await loadFile(daemon.socket, files.grouped, "--owner", "grouped");
+      const times: number[] = [];
+      counter.take();
+      for (let weight = 2; weight < 2 + GROUP_CHANGES; weight++) {
+        times.push(await setGroup(daemon, weight));
+        expectEqual("messages about nexthop objects", writesOf(counter), 1);
+      }
+      return times;
+    });
   } finally {
     counter.close();
-    await daemon.stop();
   }
 }
 

@@ -18,6 +18,20 @@ export function median(values: readonly number[]): number {
   return (low + high) / 2;
 }
 
+export interface Line {
+  intercept: number;
+  slope: number;
+}
+
+/** The line with the least squares of its distances from the points. */
+export function fitLine(points: readonly { x: number; y: number }[]): Line {
+  const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
+  const [x, y] = [mean(points.map((point) => point.x)), mean(points.map((point) => point.y))];
+  const spread = points.reduce((sum, point) => sum + (point.x - x) ** 2, 0);
+  const slope = spread === 0 ? 0 : points.reduce((sum, point) => sum + (point.x - x) * (point.y - y), 0) / spread;
+  return { intercept: y - slope * x, slope };
+}
+
 /** Something measured against what is wanted of it. */
 export interface Finding {
   what: string;
@@ -48,12 +62,17 @@ export function formatNumber(value: number): string {
   return String(Number(value.toPrecision(3)));
 }
 
-/** A Markdown table with columns of even width, the first to the left and the others to the right. */
-export function formatTable(header: readonly string[], rows: readonly (readonly string[])[]): string {
+/** From the least to the most. */
+export function formatRange(values: readonly number[]): string {
+  return `${formatNumber(Math.min(...values))} to ${formatNumber(Math.max(...values))}`;
+}
+
+/** A Markdown table with columns of even width, the first to the left (or more of them) and the others to the right. */
+export function formatTable(header: readonly string[], rows: readonly (readonly string[])[], left = 1): string {
   const all = [header, ...rows];
   const widths = header.map((_, column) => Math.max(3, ...all.map((row) => row[column]!.length)));
   const line = (row: readonly string[]) =>
-    `| ${row.map((cell, column) => (column === 0 ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!))).join(" | ")} |\n`;
-  const rule = widths.map((width, column) => (column === 0 ? "-".repeat(width) : `${"-".repeat(width - 1)}:`));
+    `| ${row.map((cell, column) => (column < left ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!))).join(" | ")} |\n`;
+  const rule = widths.map((width, column) => (column < left ? "-".repeat(width) : `${"-".repeat(width - 1)}:`));
   return line(header) + line(rule) + rows.map(line).join("");
 }

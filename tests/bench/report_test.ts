@@ -1,7 +1,7 @@
 /** What the benchmarks make of their numbers. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { findingRows, formatNumber, formatTable, median, percentile } from "./report.ts";
+import { findingRows, fitLine, formatNumber, formatTable, median, percentile } from "./report.ts";
 
 describe("report", () => {
   it("takes percentiles by the nearest rank", () => {
@@ -17,6 +17,15 @@ describe("report", () => {
   it("takes the median of odd and even counts", () => {
     assert.equal(median([3, 1, 2]), 2);
     assert.equal(median([4, 1, 2, 3]), 2.5);
+  });
+
+  it("finds the line through points", () => {
+    const points = [1, 2, 3, 4].map((x) => ({ x, y: 5 + 2 * x }));
+    assert.deepEqual(fitLine(points), { intercept: 5, slope: 2 });
+    const off = [0, 3, -3, 0].map((error, index) => ({ x: points[index]!.x, y: points[index]!.y + error }));
+    const { intercept, slope } = fitLine(off);
+    assert.ok(Math.abs(slope - 1.4) < 1e-9 && Math.abs(intercept - 6.5) < 1e-9, `${intercept} + ${slope} x`);
+    assert.deepEqual(fitLine([{ x: 1, y: 3 }]), { intercept: 3, slope: 0 });
   });
 
   it("judges against targets", () => {

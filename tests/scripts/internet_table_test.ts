@@ -108,13 +108,6 @@ describe("the table", () => {
     assert.equal(first({ op: "delete" }), "route del 2001::/32\n");
   });
 
-  it("is written as records", () => {
-    const { bytes } = write("binary", { limit: 1 });
-    const four = "04180000 01000000000000000000000000000000 0a40007b000000000000000000000000";
-    const six = "06200000 20010000000000000000000000000000 20010db800640000000000000000011b";
-    assert.equal(bytes.toString("hex"), `${four}${six}`.replaceAll(" ", ""));
-  });
-
   it("is written with one route a prefix, and some others in place of those of the table", () => {
     const lines = (options: Parameters<typeof writeTable>[2]) =>
       write("ndjson", { families: [4], ...options })

@@ -89,6 +89,10 @@ export class Bird {
     }
   }
 
+  get pid(): number {
+    return this.#child.pid!;
+  }
+
   /** What `birdc` prints for a command. */
   birdc(...words: string[]): string {
     return execFileSync(BIRDC, ["-s", this.#path("bird.ctl"), ...words], { encoding: "utf8" });

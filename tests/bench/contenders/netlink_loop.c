@@ -2,13 +2,16 @@
  * The plain way to program a routing table: what the benchmarks compare dplaned with. 256 messages a send, an ack asked
  * of the last one only, nexthops inside the routes, in the order of the file.
  *
- *   netlink_loop add|delete FILE IFINDEX
+ *   netlink_loop add|add-objects|delete FILE IFINDEX
  *
- * FILE holds what scripts/internet_table.ts writes as `binary`. Prints `routes failed seconds`, the time being that from
+ * `add-objects` is less plain: it makes a nexthop object in the kernel for each nexthop first, and routes name that.
+ *
+ * FILE holds what tests/bench/feeds.ts writes as `records`. Prints `routes failed seconds`, the time being that from
  * before the first send to the last ack. Programs the network namespace that it runs in.
  */
 #include <errno.h>
 #include <linux/netlink.h>
+#include <linux/nexthop.h>
 #include <linux/rtnetlink.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -17,7 +20,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
-enum { BATCH = 256, MESSAGE_MAX = 128, METRIC = 20, PROTOCOL = 210 };
+enum { BATCH = 256, MESSAGE_MAX = 128, METRIC = 20, PROTOCOL = 210, FIRST_OBJECT = 1000 };
 
 struct record {
 	uint8_t family;
@@ -57,8 +60,36 @@ static void put_attribute(struct nlmsghdr *message, uint16_t type, const void *d
 	message->nlmsg_len = NLMSG_ALIGN(message->nlmsg_len) + RTA_ALIGN(attribute->rta_len);
 }
 
+/* The nexthop object by family and the last two bytes of the nexthop, in which the table's nexthops differ. */
+static uint32_t objects[2][1 << 16], object_count;
+
+static uint32_t *object_of(const struct record *record)
+{
+	const uint8_t *tail = record->nexthop + (record->family == 4 ? 2 : 14);
+	return &objects[record->family != 4][tail[0] << 8 | tail[1]];
+}
+
+static size_t put_object(char *buffer, const struct record *record, uint32_t id, uint32_t ifindex, uint32_t sequence)
+{
+	struct nlmsghdr *message = (struct nlmsghdr *)buffer;
+	struct nhmsg *nexthop = NLMSG_DATA(message);
+
+	memset(buffer, 0, NLMSG_LENGTH(sizeof *nexthop));
+	message->nlmsg_len = NLMSG_LENGTH(sizeof *nexthop);
+	message->nlmsg_type = RTM_NEWNEXTHOP;
+	message->nlmsg_flags = NLM_F_REQUEST | NLM_F_CREATE | NLM_F_REPLACE | NLM_F_ACK;
+	message->nlmsg_seq = sequence;
+	nexthop->nh_family = record->family == 4 ? AF_INET : AF_INET6;
+	nexthop->nh_protocol = PROTOCOL;
+	put_attribute(message, NHA_ID, &id, sizeof id);
+	put_attribute(message, NHA_OIF, &ifindex, sizeof ifindex);
+	put_attribute(message, NHA_GATEWAY, record->nexthop, record->family == 4 ? 4 : 16);
+	return message->nlmsg_len;
+}
+
 static size_t put_route(char *buffer, const struct record *record, int deletes, uint32_t ifindex, uint32_t sequence)
 {
+	uint32_t object = *object_of(record);
 	struct nlmsghdr *message = (struct nlmsghdr *)buffer;
 	struct rtmsg *route = NLMSG_DATA(message);
 	size_t address_bytes = record->family == 4 ? 4 : 16;
@@ -77,7 +108,9 @@ static size_t put_route(char *buffer, const struct record *record, int deletes, 
 	route->rtm_type = deletes ? RTN_UNSPEC : RTN_UNICAST;
 	put_attribute(message, RTA_DST, record->prefix, address_bytes);
 	put_attribute(message, RTA_PRIORITY, &metric, sizeof metric);
-	if (!deletes) {
+	if (!deletes && object) {
+		put_attribute(message, RTA_NH_ID, &object, sizeof object);
+	} else if (!deletes) {
 		put_attribute(message, RTA_GATEWAY, record->nexthop, address_bytes);
 		put_attribute(message, RTA_OIF, &ifindex, sizeof ifindex);
 	}
@@ -120,11 +153,11 @@ int main(int argc, char **argv)
 	int buffer_bytes = 1 << 20, on = 1;
 	size_t count, failed = 0;
 
-	if (argc != 4 || (strcmp(argv[1], "add") && strcmp(argv[1], "delete"))) {
-		fprintf(stderr, "usage: netlink_loop add|delete FILE IFINDEX\n");
+	if (argc != 4 || (strcmp(argv[1], "add") && strcmp(argv[1], "add-objects") && strcmp(argv[1], "delete"))) {
+		fprintf(stderr, "usage: netlink_loop add|add-objects|delete FILE IFINDEX\n");
 		return 2;
 	}
-	int deletes = !strcmp(argv[1], "delete");
+	int deletes = !strcmp(argv[1], "delete"), makes_objects = !strcmp(argv[1], "add-objects");
 	uint32_t ifindex = (uint32_t)strtoul(argv[3], NULL, 10);
 	struct record *records = read_records(argv[2], &count);
 
@@ -136,6 +169,15 @@ int main(int argc, char **argv)
 	setsockopt(fd, SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof on);
 
 	double start = now();
+	for (size_t n = 0; makes_objects && n < count; n++) {
+		uint32_t *object = object_of(&records[n]);
+		if (*object)
+			continue;
+		*object = FIRST_OBJECT + object_count++;
+		size_t bytes = put_object(buffer, &records[n], *object, ifindex, (uint32_t)n + 1);
+		if (send(fd, buffer, bytes, 0) != (ssize_t)bytes || await_ack(fd, (uint32_t)n + 1))
+			die("a nexthop object");
+	}
 	for (size_t done = 0; done < count;) {
 		size_t bytes = 0, end = count - done > BATCH ? done + BATCH : count;
 		struct nlmsghdr *last = NULL;
