@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { URL } from "node:url";
 import { Worker } from "node:worker_threads";
 import { createSharedTextStorage, SharedTextReader, SharedTextWriter } from "../../../core/model/shared_text.ts";
 import { until } from "../../support/wait.ts";

@@ -4,6 +4,7 @@ import { spawn } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import process from "node:process";
 import { describe, it } from "node:test";
+import { URL } from "node:url";
 import { Worker } from "node:worker_threads";
 import { until } from "../../support/wait.ts";
 
