@@ -12,7 +12,7 @@ import { assert } from "../assert.ts";
 import { now } from "../clock.ts";
 import * as limits from "../constants.ts";
 import { Contexts } from "../context/contexts.ts";
-import { CONTEXT_DOUBLES, ContextFlag, ContextStatus, DplaneError, F64, U8, U32 } from "../context/layout.ts";
+import { CONTEXT_DOUBLES, ContextFlag, ContextStatus, DplaneError, F64, isNexthopOp, U8, U32 } from "../context/layout.ts";
 import { ContextPool, NO_SLOT } from "../context/pool.ts";
 import type { Log } from "../log.ts";
 import { Doorbell } from "../ring/doorbell.ts";
@@ -76,6 +76,8 @@ export class Dataplane {
   readonly #started = Promise.withResolvers<void>();
   #pulse = new Pulse();
   #admissions = 0;
+  /** Of nexthop objects, which are no updates of routes. */
+  #nexthopAdmissions = 0;
   #updateErrors = 0;
   #queueMax = 0;
   #deaths: number[] = [];
@@ -210,6 +212,7 @@ export class Dataplane {
   /** Admits a filled context. It is seen by the dataplane thread at once, which is woken by {@linkcode flush}. */
   enqueue(slot: number): void {
     this.#admissions += 1;
+    if (isNexthopOp(this.#contexts.getU8(slot, U8.OP))) this.#nexthopAdmissions += 1;
     this.#contexts.setF64(slot, F64.ADMISSION, this.#admissions);
     this.#waitingCount -= 1;
     this.#isUnderWay[slot] = 1;
@@ -499,7 +502,7 @@ export class Dataplane {
     const counters = loopCounters(this.#memory.counters);
     return {
       state: this.#state,
-      routeUpdates: this.#admissions,
+      routeUpdates: this.#admissions - this.#nexthopAdmissions,
       routeUpdateErrors: this.#updateErrors,
       queueLimit: this.#queueLimit,
       queueDepth: this.#queueDepth(),
