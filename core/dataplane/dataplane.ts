@@ -12,7 +12,16 @@ import { assert } from "../assert.ts";
 import { now } from "../clock.ts";
 import * as limits from "../constants.ts";
 import { Contexts } from "../context/contexts.ts";
-import { CONTEXT_DOUBLES, ContextFlag, ContextStatus, DplaneError, F64, isNexthopOp, U8, U32 } from "../context/layout.ts";
+import {
+  CONTEXT_DOUBLES,
+  ContextFlag,
+  ContextStatus,
+  DplaneError,
+  F64,
+  isNexthopOp,
+  U8,
+  U32,
+} from "../context/layout.ts";
 import { ContextPool, NO_SLOT } from "../context/pool.ts";
 import type { Log } from "../log.ts";
 import { Doorbell } from "../ring/doorbell.ts";

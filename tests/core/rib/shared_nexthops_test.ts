@@ -100,6 +100,7 @@ describe("shared nexthops", () => {
     await until("the objects are gone", () => bench.kernel.objects.size === 0);
     assert.deepEqual([bench.kernel.dropped, bench.kernel.routes.size], [0, 0]);
     assert.deepEqual(bench.groups.shared.counts(), { objects: 0, sets: 0 });
+    await until("nothing is held any more", () => bench.harness.rib.attrs.count === 0);
     assertNoLeaks(bench.harness.rib);
     await bench.close();
   });
