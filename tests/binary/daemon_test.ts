@@ -64,7 +64,7 @@ describe("the compiled daemon", () => {
       const expected = [...rows, ...more].map((row) => `Route ${row}\n`).join("");
       assert.match(dplane, new RegExp(`^Dataplane:\n${expected}`));
       // The daemon's own nexthop objects pass through the provider as well.
-      assert.match(await show("providers"), /^kernel \(1\): in: (200\d\d), q_max: \d+, out: \1, q_max: \d+\n$/);
+      assert.match(await show("providers"), /^kernel \(1\): in: (20\d{3}), q_max: \d+, out: \1, q_max: \d+\n$/);
 
       writeTable(file, format, { limit: 10_000, op: "delete" });
       const withdrawn = await load("--json");
