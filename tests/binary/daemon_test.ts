@@ -63,8 +63,11 @@ describe("the compiled daemon", () => {
       const more = ["update queue max: +[1-9]\\d*", "update yields: +\\d+"];
       const expected = [...rows, ...more].map((row) => `Route ${row}\n`).join("");
       assert.match(dplane, new RegExp(`^Dataplane:\n${expected}`));
-      // The daemon's own nexthop objects pass through the provider as well.
-      assert.match(await show("providers"), /^kernel \(1\): in: (20\d{3}), q_max: \d+, out: \1, q_max: \d+\n$/);
+      // The daemon's own nexthop objects pass through the provider as well, and its question whether there are any is an error.
+      assert.match(
+        await show("providers"),
+        /^kernel \(1\): in: 20\d{3}, q_max: \d+, out: 20\d{3}, q_max: \d+\n(?: {2}state: up, errors: 1, undone: 0\n)?$/,
+      );
 
       writeTable(file, format, { limit: 10_000, op: "delete" });
       const withdrawn = await load("--json");
