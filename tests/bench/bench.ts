@@ -2,8 +2,9 @@
  * `make bench`: how fast dplaned is beside other ways to program the same routing tables, in one run on one machine, as
  * ratios of medians, and what it answers meanwhile. Each contender works in a network namespace of its own.
  *
- *   bun tests/bench/bench.ts [--runs N] [--limit N] [--smoke] [--write [--force]] [--out FOLDER] [SECTION...]
+ *   bun tests/bench/bench.ts [--runs N] [--limit N] [--smoke] [--write] [--force] [--out FOLDER] [SECTION...]
  *
+ * --force measures and writes also while the machine has something else to do.
  * --smoke checks in a minute that all of it works and says nothing about speed; --write puts the results into docs/, --out into
  * copies of those documents.
  */
@@ -75,6 +76,8 @@ function readOptions(): Options {
   const sizes = { ...(smoke ? SMOKE : FULL) };
   if (values.runs !== undefined) sizes.runs = sizes.fewRuns = sizes.growthRuns = positive("--runs", values.runs);
   if (values.limit !== undefined) sizes.limit = positive("--limit", values.limit);
+  // Somebody who cannot have a quiet machine need not wait for it, only be told.
+  if (force) sizes.quietLooks = 1;
   return {
     sizes,
     sections: sections.length > 0 ? sections : SECTIONS.filter(({ isExtra }) => smoke || !isExtra),
