@@ -38,7 +38,7 @@ describe("make bench", () => {
       "ip -batch",
       "plain C loop",
     ]) {
-      const isLeftOut = stderr.includes(`${name} is left out: there is no `);
+      const isLeftOut = new RegExp(`${name} is left out: (?:there is no|FRR .* another ZAPI)`).test(stderr);
       for (const op of ["install", "replace", "withdraw"])
         assert.equal(rows(op).includes(name), !isLeftOut, `${op}: ${name}`);
     }
