@@ -56,8 +56,8 @@ types: deps
 fmt: deps ## Format the code and sort the imports
 	@$(BUN) $(BIN)/biome check --write --linter-enabled=false
 
-bench: $(BINARY) ## The benchmarks, against other programs (ONLY="SECTION ...", RUNS=N; WRITE=1: into docs/benchmarks.md too)
-	@$(BUN) tests/bench/bench.ts $(ONLY) $(if $(RUNS),--runs $(RUNS)) $(if $(filter 1,$(WRITE)),--write) $(if $(filter 1,$(FORCE)),--force)
+bench: $(BINARY) ## The benchmarks, against other programs (ONLY="SECTION ...", CONTENDERS=A,B RUNS=N; WRITE=1: into docs/ too)
+	@$(BUN) tests/bench/bench.ts $(ONLY) $(if $(RUNS),--runs $(RUNS)) $(if $(CONTENDERS),--contenders "$(CONTENDERS)") $(if $(filter 1,$(WRITE)),--write) $(if $(filter 1,$(FORCE)),--force)
 
 # A binary that is there is installed as it is, so that `make && sudo make install` compiles nothing as root.
 install: $(if $(wildcard $(BINARY)),,$(BINARY)) ## Install into PREFIX (default /usr/local), below DESTDIR

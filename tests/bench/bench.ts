@@ -2,8 +2,9 @@
  * `make bench`: how fast dplaned is beside other ways to program the same routing tables, in one run on one machine, as
  * ratios of medians, and what it answers meanwhile. Each contender works in a network namespace of its own.
  *
- *   bun tests/bench/bench.ts [--runs N] [--limit N] [--smoke] [--write [--force]] [--out FOLDER] [SECTION...]
+ *   bun tests/bench/bench.ts [--runs N] [--limit N] [--contenders NAME,...] [--smoke] [--write] [--force] [--out FOLDER] [SECTION...]
  *
+ * --force measures and writes also while the machine has something else to do.
  * --smoke checks in a minute that all of it works and says nothing about speed; --write puts the results into docs/, --out into
  * copies of those documents.
  */
@@ -49,6 +50,8 @@ interface Options {
   write: boolean;
   force: boolean;
   out: string | undefined;
+  /** Parts of the names of those that are compared; all when there is none. */
+  contenders: readonly string[];
 }
 
 function readOptions(): Options {
@@ -57,6 +60,7 @@ function readOptions(): Options {
     options: {
       runs: { type: "string" },
       limit: { type: "string" },
+      contenders: { type: "string", default: "" },
       smoke: { type: "boolean", default: false },
       write: { type: "boolean", default: false },
       force: { type: "boolean", default: false },
@@ -69,12 +73,16 @@ function readOptions(): Options {
     if (section !== undefined) return section;
     throw new Error(`There is no section "${name}"; there are ${SECTIONS.map((each) => each.name).join(", ")}`);
   });
-  if (write && (smoke || values.limit !== undefined)) {
-    throw new Error("Only numbers of whole tables are worth writing down: --write goes without --smoke and --limit");
+  if (write && (smoke || values.limit !== undefined || values.contenders !== "")) {
+    throw new Error(
+      "Only numbers of all there is are worth writing down: --write goes without --smoke, --limit and --contenders",
+    );
   }
   const sizes = { ...(smoke ? SMOKE : FULL) };
   if (values.runs !== undefined) sizes.runs = sizes.fewRuns = sizes.growthRuns = positive("--runs", values.runs);
   if (values.limit !== undefined) sizes.limit = positive("--limit", values.limit);
+  // Somebody who cannot have a quiet machine need not wait for it, only be told.
+  if (force) sizes.quietLooks = 1;
   return {
     sizes,
     sections: sections.length > 0 ? sections : SECTIONS.filter(({ isExtra }) => smoke || !isExtra),
@@ -82,6 +90,7 @@ function readOptions(): Options {
     write,
     force,
     out,
+    contenders: values.contenders.split(",").filter((part) => part !== ""),
   };
 }
 
@@ -91,7 +100,7 @@ function positive(name: string, text: string): number {
 }
 
 async function main(): Promise<void> {
-  const { sizes, sections, smoke, write, force, out } = readOptions();
+  const { sizes, sections, smoke, write, force, out, contenders } = readOptions();
   const reason = skipReason();
   if (reason) throw new Error(`The benchmarks need network namespaces: ${reason}`);
   const on = `${describeMachine()}, ${describeLoad()}`;
@@ -100,7 +109,7 @@ async function main(): Promise<void> {
     throw new Error("This machine is not quiet: end what runs on it, or write all the same with FORCE=1");
   }
   const folder = mkdtempSync(join(tmpdir(), "dplaned-bench-"));
-  const bench = new Bench(sizes, folder);
+  const bench = new Bench(sizes, folder, contenders);
   for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(name, () => bench.interrupt());
   const target = write ? DOCS : out;
   if (out !== undefined) for (const name of DOCUMENTS) copyFileSync(join(DOCS, name), join(out, name));

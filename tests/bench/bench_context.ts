@@ -112,12 +112,12 @@ export class Bench {
   /** Measurements that were begun, and those of them that were begun although the machine had not become idle. */
   starts = { all: 0, busy: 0 };
 
-  /** Files go to `folder`. */
-  constructor(sizes: Sizes, folder: string) {
+  /** Files go to `folder`. Only contenders with one of `wanted` in their names are at work; without any, all are. */
+  constructor(sizes: Sizes, folder: string, wanted: readonly string[] = []) {
     this.sizes = sizes;
     this.folder = folder;
     this.native = new NativePrograms(folder);
-    this.contenders = [
+    const all = [
       httpContender(this.native),
       loadContender(this.native),
       fpmContender(this.native),
@@ -126,6 +126,8 @@ export class Bench {
       ipBatchContender(this.native),
       netlinkLoopContender(this.native),
     ];
+    const isWanted = (name: string) => wanted.length === 0 || wanted.some((part) => name.includes(part));
+    this.contenders = all.map((each) => (isWanted(each.name) ? each : { ...each, skipped: "it is not wanted" }));
   }
 
   contender(name: string): Contender {

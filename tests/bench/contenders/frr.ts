@@ -5,7 +5,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { TABLE_DEVICE } from "../../../scripts/internet_table.ts";
-import { Frr, frrSkipReason } from "../../support/frr.ts";
+import { Frr, frrSkipReason, frrVersion } from "../../support/frr.ts";
 import type { Contender } from "../contender.ts";
 import { compilerSkipReason, type NativePrograms } from "../native.ts";
 import { cpuOf, cpuSince, peakBytesOf, untilIdle } from "../process_cost.ts";
@@ -15,6 +15,12 @@ import { expectAll, Feeder } from "./feed.ts";
 export const FRR = "FRR zebra";
 /** How many messages of a client, and updates for the kernel, zebra takes on in one go: the most that it can be told. */
 const CONFIG = "zebra zapi-packets 10000\nzebra dplane limit 10000\n";
+
+/** Numbers of ZAPI's messages differ between versions of FRR. */
+function versionSkipReason(): string | false {
+  const version = frrVersion();
+  return /^8\.[2-5]\b/.test(version) ? false : `FRR ${version} may speak another ZAPI than FRR 8.2 to 8.5`;
+}
 
 export interface FrrOptions {
   name: string;
@@ -28,7 +34,7 @@ export function frrContender(native: NativePrograms, options: Partial<FrrOptions
   const { name, config, notify }: FrrOptions = { name: FRR, config: CONFIG, notify: true, ...options };
   return {
     name,
-    skipped: frrSkipReason() || compilerSkipReason(),
+    skipped: frrSkipReason() || versionSkipReason() || compilerSkipReason(),
     protocol: ZEBRA_STATIC_PROTOCOL,
     open: async (netns) => {
       const [{ ifindex }] = netns.ipJson("link", "show", TABLE_DEVICE) as [{ ifindex: number }];

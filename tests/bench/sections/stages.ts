@@ -9,7 +9,7 @@ import { Feeds, OPS, type Op } from "../feeds.ts";
 import { bitReversed } from "../orders.ts";
 import { type Profile, perfSkipReason, profileWork, type Sample } from "../perf_profile.ts";
 import { type CpuSeconds, threadCpus } from "../process_cost.ts";
-import { formatNumber, formatTable, median } from "../report.ts";
+import { formatTable, median } from "../report.ts";
 
 const PATH = "/v1/routes?ack=all";
 const MAIN = "main thread";
@@ -77,9 +77,11 @@ async function threadTable(bench: Bench): Promise<string> {
     });
     bench.progress(`run ${run} of ${bench.sizes.fewRuns}: threads`);
   }
-  const each = (values: readonly number[]) =>
-    values.length === 0 ? "" : formatNumber((1e6 * median(values)) / feeds.routes);
-  const rows = Array.from(all, ([name, record]) => [
+  const each = (values: readonly number[]) => (values.length === 0 ? "" : formatEach(median(values), feeds.routes));
+  const whole = ({ install }: Record<Op, CpuSeconds[]>) =>
+    install.length === 0 ? 0 : median(install.map(({ user, system }) => user + system));
+  const sorted = [...all].sort(([, a], [, b]) => whole(b) - whole(a));
+  const rows = sorted.map(([name, record]) => [
     name,
     ...OPS.flatMap((op) => [each(record[op].map(({ user }) => user)), each(record[op].map(({ system }) => system))]),
   ]);
@@ -118,22 +120,30 @@ async function profileTable(bench: Bench): Promise<string> {
   return stageRows(profile, feeds.routes);
 }
 
+/** Microseconds a route; what would be nothing to two digits is left out. */
+function formatEach(seconds: number, routes: number): string {
+  const each = ((1e6 * seconds) / routes).toFixed(2);
+  return each === "0.00" ? "" : each;
+}
+
 function stageRows(profile: Profile, routes: number): string {
-  const each = (seconds: number) => (seconds === 0 ? "" : formatNumber((1e6 * seconds) / routes));
+  const each = (seconds: number) => formatEach(seconds, routes);
   const sum = (values: Iterable<number>) => [...values].reduce((total, value) => total + value, 0);
-  const threads = [...profile.keys()].sort();
+  const totals = new Map(Array.from(profile, ([thread, byStage]) => [thread, sum(byStage.values())]));
+  const threads = [...profile.keys()].sort((a, b) => totals.get(b)! - totals.get(a)!);
   const stages = new Map<string, number>();
   for (const byStage of profile.values()) {
     for (const [stage, seconds] of byStage) stages.set(stage, (stages.get(stage) ?? 0) + seconds);
   }
   const rows = [...stages]
+    .filter(([, seconds]) => each(seconds) !== "")
     .sort(([, a], [, b]) => b - a)
     .map(([stage, total]) => [
       stage,
       ...threads.map((thread) => each(profile.get(thread)!.get(stage) ?? 0)),
       each(total),
     ]);
-  rows.push(["all", ...threads.map((thread) => each(sum(profile.get(thread)!.values()))), each(sum(stages.values()))]);
+  rows.push(["all", ...threads.map((thread) => each(totals.get(thread)!)), each(sum(stages.values()))]);
   return formatTable(["µs a route, install, both families", ...threads, "all"], rows);
 }
 
@@ -161,7 +171,7 @@ async function floorTable(bench: Bench): Promise<string> {
   const comparison = await compare(bench, lanes, bench.sizes.fewRuns, ["install"]);
   const rows = Array.from(comparison, ([name, { timings }]) => {
     const { routes } = lanes.find((lane) => lane.name === name)!.feeds;
-    const each = (values: readonly number[]) => formatNumber((1e6 * median(values)) / routes);
+    const each = (values: readonly number[]) => formatEach(median(values), routes);
     const { install } = timings;
     return [
       name,
