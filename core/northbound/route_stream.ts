@@ -28,7 +28,7 @@ import type { NameResolver, UpdateDefaults } from "./update_rules.ts";
 
 /** Updates admitted before the next session in line has its turn, and those between two looks at the clock. */
 export const TURN_UPDATES = 256;
-const STEP_UPDATES = 16;
+export const STEP_UPDATES = 16;
 
 export interface RouteStreamParts {
   rib: Rib;

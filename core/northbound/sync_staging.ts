@@ -8,7 +8,7 @@ import type { RouteSync } from "../rib/sync.ts";
 import { describeAdmissionError, describeRefusal } from "./admission_error.ts";
 import type { ErrorJson, LineErrorJson } from "./api_types.ts";
 import { Problem } from "./problem.ts";
-import type { RouteStreamParts } from "./route_stream.ts";
+import { type RouteStreamParts, STEP_UPDATES } from "./route_stream.ts";
 import { SplitKind } from "./splitter.ts";
 import { BodyEnd, type UpdateBody } from "./update_body.ts";
 
@@ -70,10 +70,13 @@ class Staging {
 
   async takeUpdates(): Promise<void> {
     const { pacer } = this.#parts;
+    let taken = 0;
     for (let kind = this.#body.next(); kind !== SplitKind.NONE; kind = this.#body.next()) {
       const error = this.#take(kind);
       if (error !== null) this.#note(error);
-      if (pacer.isOver()) await pacer.pause();
+      taken += 1;
+      // One that was not like an earlier one may have taken long.
+      if ((taken % STEP_UPDATES === 0 || this.#body.attrsMemo === null) && pacer.isOver()) await pacer.pause();
     }
   }
 
@@ -82,7 +85,7 @@ class Staging {
     const update = this.#update;
     const error = this.#body.parse(kind, update, resolver, defaults);
     if (error !== null) return error;
-    const refused = this.#sync.stage(update, this.#body.line);
+    const refused = this.#sync.stage(update, this.#body.line, this.#body.attrsMemo);
     return refused === null ? null : describeAdmissionError(refused, rib, this.#sync.owner, update);
   }
 

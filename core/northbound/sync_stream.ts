@@ -19,7 +19,7 @@ import { type SyncSummaryJson, UPDATE_CONTENT_TYPES } from "./api_types.ts";
 import { STATUS_OF_OUTCOME } from "./outcome.ts";
 import { problemResponse } from "./problem.ts";
 import { type AckMode, formatResult, formatSummary, isReported, ResultStatus, SUMMARY_FIELDS } from "./result_json.ts";
-import { type RouteStreamParts, type RouteStreamRequest, TURN_UPDATES } from "./route_stream.ts";
+import { type RouteStreamParts, type RouteStreamRequest, STEP_UPDATES, TURN_UPDATES } from "./route_stream.ts";
 import { stageBody } from "./sync_staging.ts";
 import { BodyEnd, UpdateBody } from "./update_body.ts";
 
@@ -137,7 +137,7 @@ export class SyncStream implements UpdateSession {
   /** Takes some steps. True if there are more. */
   #takeTurn(step: (session: number) => SyncStep): boolean {
     const { dataplane, pacer } = this.#parts;
-    for (let admitted = 0; admitted < TURN_UPDATES; ) {
+    for (let admitted = 0, steps = 1; admitted < TURN_UPDATES; steps++) {
       if (!dataplane.hasRoom() || !this.#goesOn()) return true;
       // A result may come before the step is over.
       this.#underWay += 1;
@@ -146,7 +146,7 @@ export class SyncStream implements UpdateSession {
       else this.#underWay -= 1;
       if (done === SyncStep.DONE) return false;
       if (done !== SyncStep.PASSED) this.#count(done);
-      if (pacer.isOver()) return true;
+      if (steps % STEP_UPDATES === 0 && pacer.isOver()) return true;
     }
     return true;
   }

@@ -86,7 +86,7 @@ export class Claims {
 
   /** What this owner wants of the route; NO_ATTRS if nothing. */
   wantedBy(family: Family, store: RouteStore, route: number, owner: number): number {
-    const claims = this.#contested.get(routeKey(family, route));
+    const claims = this.#contested.size === 0 ? undefined : this.#contested.get(routeKey(family, route));
     if (claims !== undefined) return claims.find((claim) => claim.owner === owner)?.attrs ?? NO_ATTRS;
     return store.owner(route) === owner ? store.desired(route) : NO_ATTRS;
   }

@@ -10,6 +10,7 @@
  * has not been withdrawn by then stays.
  */
 import { NO_ATTRS } from "../context/attrs.ts";
+import type { AttrsMemo } from "../context/attrs_store.ts";
 import { Family, type RouteUpdate, UpdateOp } from "../model/route.ts";
 import { AdmissionError } from "./admission.ts";
 import { isAdoptable, isAsWanted } from "./as_wanted.ts";
@@ -55,6 +56,8 @@ export type SyncStep = (typeof SyncStep)[keyof typeof SyncStep];
 /** Words of an entry: the route's key, its attributes (with a reference), and its line in the list. */
 const ENTRY_WORDS = 3;
 
+/** Routes passed by in one step. */
+const PASSED_STEP = 64;
 /** Records let go of between two pauses. */
 const RELEASE_STEP = 64;
 
@@ -111,13 +114,13 @@ export class RouteSync {
     return (this.#entries.length - this.#next) / ENTRY_WORDS;
   }
 
-  /** Takes a route onto the list. Nothing has happened where it cannot be. */
-  stage(update: RouteUpdate, line: number): StagingError | null {
+  /** Takes a route onto the list. Nothing has happened where it cannot be. `memo` is as in {@linkcode Rib.admit}. */
+  stage(update: RouteUpdate, line: number, memo: AttrsMemo | null = null): StagingError | null {
     const { family, table } = update;
     const { prefixLimit } = this.owner.settings;
     if (update.op === UpdateOp.DELETE) return StagingError.DELETE_IN_SYNC;
     if (!this.owner.mayWrite(table)) return StagingError.TABLE_NOT_ALLOWED;
-    const attrs = this.#rib.attrs.intern(update);
+    const attrs = memo === null ? this.#rib.attrs.intern(update) : this.#rib.attrs.internAgain(update, memo);
     if (attrs === NO_ATTRS) return StagingError.OUT_OF_ATTRS;
     const route = this.#rib.findOrInsert(update);
     let error: StagingError | null = null;
@@ -189,8 +192,14 @@ export class RouteSync {
     return step;
   }
 
-  /** What {@linkcode withdraw} is to do with the next route of the RIB. */
+  /** What {@linkcode withdraw} is to do with the next route of the RIB, or some of those that it passes by. */
   nextStale(): SyncStep {
+    let step = this.#nextStale();
+    for (let passed = 1; step === SyncStep.PASSED && passed < PASSED_STEP; passed++) step = this.#nextStale();
+    return step;
+  }
+
+  #nextStale(): SyncStep {
     const rib = this.#rib;
     this.#walk ??= new StaleWalk(rib);
     if (!this.#walk.next()) return SyncStep.DONE;
