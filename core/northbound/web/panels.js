@@ -15,7 +15,7 @@ export function showFigures(moment) {
   const last = (/** @type {keyof typeof trend} */ name) => trend[name].at(-1) ?? 0;
   const latest = trend.totalP99.findLastIndex((value) => value !== null);
   const most = Math.max(0, ...trend.updates.map((value) => value ?? 0));
-  const drift = kernel.drift.missing + kernel.drift.changed + kernel.drift.unexpected;
+  const drift = sum(kernel.drift) + sum(kernel.nexthopDrift);
   setChildren(byId("figures"), [
     figure(
       "Updates",
@@ -69,6 +69,11 @@ function figure(title, [value = "", unit = ""], note, state = "") {
     number,
     element("p", { class: "note", title: note }, note),
   );
+}
+
+/** @param {Readonly<Record<string, number>>} counts */
+function sum(counts) {
+  return Object.values(counts).reduce((total, value) => total + value, 0);
 }
 
 /** @param {string} text */
@@ -150,7 +155,7 @@ function showFacts(id, facts) {
 
 /** @param {Overview} now */
 export function showKernel({ kernel, routes, time, nexthopGroups }) {
-  const { last, drift, repairs } = kernel;
+  const { last, drift, nexthopDrift, repairs } = kernel;
   setText(byId("kernel-note"), last === null ? "not compared yet" : `compared ${ago(last.time, time)}`);
   showFacts("kernel", [
     ["Routes at the last audit", last === null ? "–" : count(last.routes)],
@@ -161,6 +166,7 @@ export function showKernel({ kernel, routes, time, nexthopGroups }) {
     ["Found missing", count(drift.missing), drift.missing > 0 ? "warn" : ""],
     ["Found changed", count(drift.changed), drift.changed > 0 ? "warn" : ""],
     ["Found unexpected", count(drift.unexpected), drift.unexpected > 0 ? "warn" : ""],
+    ["Nexthop objects put right", count(sum(nexthopDrift)), sum(nexthopDrift) > 0 ? "warn" : ""],
     ["Repairs waiting", count(repairs.queued), repairs.queued > 0 ? "warn" : ""],
     ["Repairs put off", count(repairs.delayed), repairs.delayed > 0 ? "warn" : ""],
     ["Refused routes", count(kernel.failed), kernel.failed > 0 ? "bad" : ""],
