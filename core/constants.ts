@@ -35,6 +35,12 @@ export const METRIC_IPV6_ZERO = 1024;
 export const FPM_GROUP_MIN = 0xf000_0000;
 export const RTPROT_DEFAULT = 210;
 
+/**
+ * The body of a full-state sync that brings nothing for so long is given up: its client may be gone for good, and no other
+ * sync of its owner can begin.
+ */
+export const BODY_IDLE_MS = 60_000;
+
 export const SOCKET_PATH_DEFAULT = "/run/dplaned/dplaned.sock";
 export const HTTP_ADDRESS_DEFAULT = "127.0.0.1:2680";
 export const CONFIG_PATH_DEFAULT = "/etc/dplaned/dplaned.toml";

@@ -5,6 +5,7 @@
 import { configReference } from "../core/config/schema.ts";
 import { VERSION } from "../core/constants.ts";
 import { createOpenapiDocument } from "../core/northbound/openapi.ts";
+import { shortExamples } from "../core/northbound/openapi_examples.ts";
 import { UPDATE_ERRORS } from "../core/northbound/update_error.ts";
 import { createHarness } from "../tests/support/api_harness.ts";
 
@@ -20,6 +21,7 @@ export async function createSections(): Promise<Map<string, Map<string, string>>
         ["endpoints", describeEndpoints()],
         ["parameters", describeParameters()],
         ["update-errors", describeUpdateErrors()],
+        ["examples", describeExamples()],
       ]),
     ],
     [
@@ -101,6 +103,16 @@ function describeUpdateErrors(): string {
     ["`error.code`", "meaning"],
     Object.entries(UPDATE_ERRORS).map(([name, meaning]) => [code(name), meaning]),
   );
+}
+
+/** The commands that make calls, without the socket's path. */
+function describeExamples(): string {
+  const lines = Object.values(createOpenapiDocument(VERSION).paths).flatMap((methods) =>
+    Object.values(methods).flatMap(({ operationId }) =>
+      shortExamples(operationId).map(({ label, command }) => `# ${label}\n${command}\n`),
+    ),
+  );
+  return `\`\`\`sh\n${lines.join("")}\`\`\`\n`;
 }
 
 function describeConfig(): string {

@@ -3,7 +3,7 @@ import type { KernelChange } from "../model/kernel_event.ts";
 import type { LinkTable } from "../model/link_table.ts";
 import { formatPrefix } from "../model/prefix.ts";
 import { formatProtocol } from "../model/protocol.ts";
-import type { KernelEventJson } from "../northbound/api_types.ts";
+import type { KernelEventJson } from "../northbound/event_types.ts";
 
 /** The event that `GET /v1/events` sends for a change. */
 export function describeChange(change: KernelChange, links: LinkTable): KernelEventJson {

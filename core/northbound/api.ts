@@ -4,7 +4,7 @@
  */
 import { Hono } from "hono";
 import { routePath } from "hono/route";
-import { HISTORY_ENTRIES_DEFAULT, OWNER_DEFAULT, RT_TABLE_DEFAULT } from "../constants.ts";
+import { BODY_IDLE_MS, HISTORY_ENTRIES_DEFAULT, OWNER_DEFAULT, RT_TABLE_DEFAULT } from "../constants.ts";
 import type { Dataplane } from "../dataplane/dataplane.ts";
 import type { Log } from "../log.ts";
 import type { LinkTable } from "../model/link_table.ts";
@@ -69,6 +69,8 @@ export interface ApiParts extends AuditParts, FpmParts, ProvidersParts {
   tableNumber?: (name: string) => number;
   /** Shares the thread with others than the API's streams, too. */
   pacer?: Pacer;
+  /** How long the body of a full-state sync may stand still. */
+  bodyIdleMs?: number;
   /** Has the thread's garbage collected soon; see ffi/runtime/runtime.ts. */
   collectGarbage?: () => void;
 }
@@ -151,9 +153,10 @@ function createStreamParts(
   pacer: Pacer,
   outcomes: OutcomeReader,
 ): RouteStreamParts {
-  const { rib, dataplane, log, shutdown, defaults = UPDATE_DEFAULTS, collectGarbage = () => {} } = parts;
-  const resolver = createResolver(parts);
-  return { rib, dataplane, outcomes, resolver, defaults, pacer, counters, collectGarbage, log, shutdown };
+  const { rib, dataplane, log, shutdown } = parts;
+  const { defaults = UPDATE_DEFAULTS, collectGarbage = () => {}, bodyIdleMs = BODY_IDLE_MS } = parts;
+  const given = { rib, dataplane, defaults, collectGarbage, log, shutdown, bodyIdleMs };
+  return { ...given, outcomes, resolver: createResolver(parts), pacer, counters };
 }
 
 function updateRoutes({ rib, dataplane, links }: ApiParts, streams: RouteStreamParts): Handler {

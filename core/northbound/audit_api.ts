@@ -3,7 +3,8 @@ import { formatPrefix } from "../model/prefix.ts";
 import type { Drift, DriftEvent, NexthopDriftEvent } from "../rib/drift.ts";
 import type { Retrier } from "../rib/retry.ts";
 import type { Rib } from "../rib/rib.ts";
-import type { AuditJson, AuditStatusJson, DriftEventJson, NexthopDriftEventJson } from "./api_types.ts";
+import type { AuditJson, AuditStatusJson } from "./api_types.ts";
+import type { DriftEventJson, NexthopDriftEventJson } from "./event_types.ts";
 
 /** Who has the kernel read (core/daemon/kernel_watch.ts). */
 export interface Auditor {

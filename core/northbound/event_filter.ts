@@ -3,7 +3,8 @@
  * owner has not this one, and what has no status has not that one. Main thread.
  */
 import { packedFamily, packedLength, parsePrefix } from "../model/prefix.ts";
-import type { EventsJson, ResultStatus } from "./api_types.ts";
+import type { ResultStatus } from "./api_types.ts";
+import type { EventsJson } from "./event_types.ts";
 import type { EventName } from "./events.ts";
 import type { PrefixFilter } from "./route_list.ts";
 

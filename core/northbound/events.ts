@@ -5,8 +5,9 @@
  * costs nothing, and a listener that does not keep up loses events, is told how many, and holds nobody else up.
  */
 import { clearTimeout, setTimeout } from "node:timers";
-import type { EventsJson, ResultStatus } from "./api_types.ts";
+import type { ResultStatus } from "./api_types.ts";
 import { type EventFilter, mayPass, passes } from "./event_filter.ts";
+import type { EventsJson } from "./event_types.ts";
 
 export const EVENT_NAMES = [
   "result",

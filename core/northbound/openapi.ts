@@ -3,6 +3,7 @@
  * held to the truth by tests that compare it with the API's routes and its answers. Pure.
  */
 import { PROBLEM_CONTENT_TYPE, UPDATE_CONTENT_TYPES } from "./api_types.ts";
+import { curlExamples } from "./openapi_examples.ts";
 import { SCHEMAS } from "./openapi_schemas.ts";
 import * as parameters from "./parameters.ts";
 import type { QueryParameters } from "./query.ts";
@@ -13,19 +14,23 @@ interface Answer {
   content?: Readonly<Record<string, { schema: Schema }>>;
 }
 
-interface Operation {
+export interface Operation {
   operationId: string;
+  tags?: readonly string[];
   summary: string;
   description?: string;
   parameters?: readonly object[];
   requestBody?: { required: boolean; content: Readonly<Record<string, { schema: Schema }>> };
   responses: Readonly<Record<string, Answer>>;
+  /** Commands that make the call, as several readers of OpenAPI know them. */
+  "x-codeSamples"?: readonly { lang: "Shell"; label: string; source: string }[];
 }
 
 export interface OpenapiDocument {
   openapi: "3.1.0";
   info: { title: string; version: string; description: string; license: { name: string; identifier: string } };
   paths: Readonly<Record<string, Readonly<Partial<Record<"get" | "post" | "put" | "delete", Operation>>>>>;
+  tags: readonly { name: string; description: string }[];
   components: { schemas: Readonly<Record<string, Schema>> };
 }
 
@@ -211,6 +216,7 @@ const setNexthopGroup: Operation = {
     200: jsonAnswer("The group; its status and error say what the kernel has answered.", "NexthopGroup"),
     400: problem("The group is wrong; the detail begins with the field."),
     403: problem("Writes are not allowed over TCP."),
+    409: problem("Groups of this number stand for nexthops of FPM peers."),
     413: problem("The body is too long."),
     503: problem("The dataplane takes no more work."),
   },
@@ -225,7 +231,7 @@ const deleteNexthopGroup: Operation = {
     400: problem("This is no number of a group."),
     403: problem("Writes are not allowed over TCP."),
     404: noGroup,
-    409: problem("Routes are on it."),
+    409: problem("Routes are on it, or it stands for nexthops of an FPM peer."),
   },
 };
 
@@ -302,8 +308,61 @@ const pagePaths: OpenapiDocument["paths"] = {
       304: { description: "As it was when `If-None-Match` was got." },
     }),
   },
+  "/docs": {
+    get: get("reference", "This document as a page, on which calls that read can be made", parameters.NO_PARAMETERS, {
+      200: answer("HTML.", "text/html", TEXT),
+      304: { description: "As it was when `If-None-Match` was got." },
+    }),
+  },
   "/web/{file}": { get: webFile },
 };
+
+/** Groups of calls, by where their paths begin; the first that fits is it. */
+const TAGS = [
+  {
+    name: "Routes",
+    description: "Updates in, results out; what there is, and why.",
+    paths: ["/v1/routes", "/v1/lookup"],
+  },
+  {
+    name: "Owners",
+    description: "Whose routes these are, and making them exactly those of a list.",
+    paths: ["/v1/owners"],
+  },
+  { name: "Nexthop groups", description: "Nexthops that routes share.", paths: ["/v1/nexthop-groups"] },
+  { name: "Events", description: "What happens, as it happens.", paths: ["/v1/events"] },
+  {
+    name: "Dataplane",
+    description: "The pipeline and its providers.",
+    paths: ["/v1/overview", "/v1/dplane", "/v1/providers"],
+  },
+  { name: "Kernel", description: "Whether the kernel holds what it should.", paths: ["/v1/audit"] },
+  {
+    name: "FPM",
+    description: "Peers that send their routes, and servers that routes are exported to.",
+    paths: ["/v1/fpm"],
+  },
+  { name: "Health", description: "Probes and metrics.", paths: ["/healthz", "/readyz", "/metrics"] },
+  { name: "Pages", description: "For people, and this document.", paths: ["/"] },
+] as const;
+
+/** Puts each call into its group, and adds the commands that make it. */
+function complete(paths: OpenapiDocument["paths"]): OpenapiDocument["paths"] {
+  const completed = Object.entries(paths).map(([path, methods]) => {
+    const tag = TAGS.find(({ paths: begins }) => begins.some((begin) => path.startsWith(begin)));
+    const operations = Object.entries(methods).map(([method, operation]) => {
+      const samples = curlExamples(operation.operationId).map(({ label, command }) => ({
+        lang: "Shell" as const,
+        label,
+        source: command,
+      }));
+      const added = samples.length === 0 ? {} : { "x-codeSamples": samples };
+      return [method, { ...operation, tags: [tag?.name ?? "Pages"], ...added }] as const;
+    });
+    return [path, Object.fromEntries(operations)] as const;
+  });
+  return Object.fromEntries(completed);
+}
 
 export function createOpenapiDocument(version: string): OpenapiDocument {
   const none = parameters.NO_PARAMETERS;
@@ -315,7 +374,8 @@ export function createOpenapiDocument(version: string): OpenapiDocument {
       description: "The HTTP API of dplaned, a dataplane daemon for Linux. Every error is an application/problem+json.",
       license: { name: "Apache License 2.0", identifier: "Apache-2.0" },
     },
-    paths: {
+    tags: TAGS.map(({ name, description }) => ({ name, description })),
+    paths: complete({
       "/v1/routes": { get: listRoutes, post: updateRoutes },
       "/v1/routes/history": {
         get: get(
@@ -408,7 +468,7 @@ export function createOpenapiDocument(version: string): OpenapiDocument {
         }),
       },
       ...pagePaths,
-    },
+    }),
     components: { schemas: SCHEMAS },
   };
 }

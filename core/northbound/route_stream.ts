@@ -42,6 +42,8 @@ export interface RouteStreamParts {
   log: Log;
   /** Aborted when the daemon shuts down. */
   shutdown: AbortSignal;
+  /** How long the body of a full-state sync may stand still. */
+  bodyIdleMs: number;
 }
 
 export interface RouteStreamRequest {

@@ -14,8 +14,6 @@ import { BodyEnd, type UpdateBody } from "./update_body.ts";
 
 /** Wrong updates that are told one by one. */
 const ERRORS_SHOWN = 20;
-/** A body that brings nothing for so long is given up: its client may be gone for good, and no other sync can begin. */
-const BODY_IDLE_MS = 60_000;
 
 /** Errors that say that the body is not what it claims to be. */
 const SYNTAX_ERRORS: readonly string[] = ["INVALID_JSON", "INVALID_LINE", "INVALID_UTF8", "LINE_TOO_LONG", "TRUNCATED"];
@@ -29,10 +27,10 @@ const SIZE_ERRORS: readonly string[] = [
 
 /** Stages the body. Returns why it is refused, or null if all of it is staged. */
 export async function stageBody(parts: RouteStreamParts, sync: RouteSync, body: UpdateBody): Promise<Problem | null> {
-  const { dataplane, rib, shutdown } = parts;
+  const { dataplane, rib, shutdown, bodyIdleMs } = parts;
   const onShutdown = (): void => body.cut();
   shutdown.addEventListener("abort", onShutdown);
-  body.cutWhenIdle(BODY_IDLE_MS);
+  body.cutWhenIdle(bodyIdleMs);
   try {
     // What the kernel holds is known only once admission is open.
     await dataplane.waitForRoom();
@@ -42,7 +40,7 @@ export async function stageBody(parts: RouteStreamParts, sync: RouteSync, body: 
     while (await body.read()) await staging.takeUpdates();
     if (body.end === BodyEnd.COMPLETE) return staging.problem();
     if (shutdown.aborted) return unavailable(parts);
-    const detail = body.end === BodyEnd.BROKEN ? "The body broke off" : `The body stood still for ${BODY_IDLE_MS} ms`;
+    const detail = body.end === BodyEnd.BROKEN ? "The body broke off" : `The body stood still for ${bodyIdleMs} ms`;
     return new Problem(body.end === BodyEnd.BROKEN ? 400 : 408, detail, "nothing was changed");
   } finally {
     shutdown.removeEventListener("abort", onShutdown);

@@ -40,7 +40,8 @@ export function webEndpoints(): Endpoints {
     if (known !== undefined) return known;
     const { WEB_FILES } = await import("./web/files.ts");
     const text = Object.hasOwn(WEB_FILES, name) ? WEB_FILES[name] : undefined;
-    if (text === undefined) throw new Problem(404, `There is no file ${JSON.stringify(name)}`, "the page is /");
+    if (text === undefined)
+      throw new Problem(404, `There is no file ${JSON.stringify(name)}`, "the pages are / and /docs");
     const file = { text, etag: `"${createHash("sha256").update(text).digest("base64url").slice(0, 22)}"` };
     files.set(name, file);
     return file;
@@ -61,6 +62,7 @@ export function webEndpoints(): Endpoints {
   };
   return {
     "/": { GET: (context) => serve(context, "index.html") },
+    "/docs": { GET: (context) => serve(context, "docs.html") },
     "/web/:file": {
       GET: (context) => {
         readQuery(context.req.url, NO_PARAMETERS);

@@ -4,13 +4,9 @@
  */
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
-import type {
-  AuditStatusJson,
-  DriftEventJson,
-  NexthopDriftEventJson,
-  RouteHistoryJson,
-} from "../../core/northbound/api_types.ts";
+import type { AuditStatusJson, RouteHistoryJson } from "../../core/northbound/api_types.ts";
 import { readAll, readLines } from "../../core/northbound/cli/client.ts";
+import type { DriftEventJson, NexthopDriftEventJson } from "../../core/northbound/event_types.ts";
 import { DaemonProcess } from "../../scripts/daemon_process.ts";
 import { daemonSkipReason } from "../support/binary.ts";
 import { agreement, sendUpdates } from "../support/daemon_routes.ts";

@@ -22,6 +22,7 @@ import { NexthopGroups } from "../../core/rib/nexthop_groups.ts";
 import { Retrier } from "../../core/rib/retry.ts";
 import { Rib } from "../../core/rib/rib.ts";
 import { EMPTY } from "../../core/ring/spsc_ring.ts";
+import { checkAnswer } from "./openapi_check.ts";
 import { createQuietLog } from "./quiet_log.ts";
 import { createInlineSpawn } from "./spawn.ts";
 
@@ -161,6 +162,7 @@ export async function createHarness({
     shutdown: shutdown.signal,
     ...parts,
   });
+  holdToDocument(app);
   if (start) await dataplane.start();
   const post = async (body: string, { query = "", contentType = "application/x-ndjson" }: PostOptions = {}) => {
     const headers = contentType === "" ? {} : { "content-type": contentType };
@@ -203,6 +205,26 @@ export async function createHarness({
   };
   const stop = { post, sync, adopt, close };
   return { app, rib, journal, groups, dataplane, links, events, kernel, log, startup, shutdown, ...stop };
+}
+
+/** Has every answer that any test gets be one that the OpenAPI document describes. */
+function holdToDocument(app: ReturnType<typeof createApi>): void {
+  const request = app.request;
+  app.request = async (input, init, ...rest) => {
+    const response = await request(input, init, ...rest);
+    const method = init?.method ?? (input instanceof Request ? input.method : "GET");
+    const { pathname } = new URL(input instanceof Request ? input.url : String(input), "http://localhost");
+    const contentType = response.headers.get("content-type") ?? "";
+    // Streams are for the test to read.
+    const isWhole = /^application\/(?:problem\+)?json/.test(contentType);
+    const answer = {
+      status: response.status,
+      contentType,
+      ...(isWhole ? { body: await response.clone().text() } : {}),
+    };
+    assert.equal(checkAnswer(method, pathname, answer), "");
+    return response;
+  };
 }
 
 function createLinks(): LinkTable {

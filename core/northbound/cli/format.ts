@@ -5,7 +5,6 @@ import type {
   AuditStatusJson,
   DplaneJson,
   ErrorJson,
-  EventsJson,
   HealthJson,
   LookupJson,
   NexthopGroupJson,
@@ -21,6 +20,7 @@ import type {
   SummaryJson,
   SyncSummaryJson,
 } from "../api_types.ts";
+import type { EventsJson } from "../event_types.ts";
 import type { PluginJson, ProvidersJson } from "../provider_types.ts";
 
 /** `203.0.113.0/24 via 10.0.0.2 dev v0 metric 20 [owner default, fib_programmed]`; several nexthops take a line each. */
@@ -357,8 +357,7 @@ export function formatEvent(name: string, data: unknown): string {
   const { time } = data as { time?: number };
   const clock = time === undefined ? "" : `${formatClock(time)} `;
   const word = name === "nexthop_drift" ? "drift" : name;
-  return `${clock}${word.padEnd(6)} ${describeEvent(name, data)}
-`;
+  return `${clock}${word.padEnd(6)} ${describeEvent(name, data)}\n`;
 }
 
 /** `14:02:11.123`, local time. */

@@ -62,7 +62,6 @@ export function compareOverviews(now: OverviewJson, before: OverviewJson): TopSa
   const rate = (read: (overview: OverviewJson) => number): number => round((read(now) - read(before)) / seconds);
   const result = (name: keyof OverviewJson["dplane"]["results"]): number => rate(({ dplane }) => dplane.results[name]);
   const { dplane, kernel, routes, nexthopGroups } = now;
-  const { missing, changed, unexpected } = kernel.drift;
   return {
     time: now.time,
     seconds: round(seconds),
@@ -89,7 +88,7 @@ export function compareOverviews(now: OverviewJson, before: OverviewJson): TopSa
     routes: { ...routes, refused: kernel.failed, contested: kernel.contested },
     latencyMs: compareLatencies(now, before),
     kernel: {
-      drift: missing + changed + unexpected,
+      drift: sum(kernel.drift) + sum(kernel.nexthopDrift),
       repairs: kernel.repairs.queued + kernel.repairs.delayed,
       retries: kernel.retries,
       audits: kernel.audits,
@@ -149,6 +148,10 @@ function compareOwners(now: OverviewJson, before: OverviewJson, seconds: number)
     const routesPerSecond = round((routes - (earlier.get(name) ?? 0)) / seconds);
     return { name, routes, held, routesPerSecond, distance, prefixLimit, syncing, syncedAt };
   });
+}
+
+function sum(counts: Readonly<Record<string, number>>): number {
+  return Object.values(counts).reduce((total, value) => total + value, 0);
 }
 
 function round(value: number): number {

@@ -2,7 +2,16 @@
 import { byId, setText } from "./dom.js";
 import { span } from "./format.js";
 import { Live } from "./live.js";
-import { showCounters, showFigures, showFpm, showGroups, showKernel, showOwners, showProcess } from "./panels.js";
+import {
+  showCounters,
+  showFigures,
+  showFpm,
+  showGroups,
+  showKernel,
+  showOwners,
+  showPlugins,
+  showProcess,
+} from "./panels.js";
 import { Pipeline } from "./pipeline.js";
 import { Plots } from "./plots.js";
 import { StoryDialog } from "./story.js";
@@ -33,6 +42,7 @@ function show(moment) {
   showKernel(now);
   showOwners(now);
   showGroups(now);
+  showPlugins(now);
   showFpm(now);
   showProcess(moment);
   showCounters(now);

@@ -3,6 +3,11 @@ import uplotScript from "uplot/dist/uPlot.iife.min.js" with { type: "text" };
 import uplotStyle from "uplot/dist/uPlot.min.css" with { type: "text" };
 import api from "./api.js" with { type: "text" };
 import app from "./app.js" with { type: "text" };
+import docsStyle from "./docs.css" with { type: "text" };
+import docs from "./docs.html" with { type: "text" };
+import docsScript from "./docs.js" with { type: "text" };
+import docsSchema from "./docs_schema.js" with { type: "text" };
+import docsTry from "./docs_try.js" with { type: "text" };
 import dom from "./dom.js" with { type: "text" };
 import format from "./format.js" with { type: "text" };
 import icon from "./icon.svg" with { type: "text" };
@@ -21,6 +26,11 @@ import troubles from "./troubles.js" with { type: "text" };
 export const WEB_FILES: Readonly<Record<string, string>> = {
   "api.js": api,
   "app.js": app,
+  "docs.css": docsStyle,
+  "docs.html": docs,
+  "docs.js": docsScript,
+  "docs_schema.js": docsSchema,
+  "docs_try.js": docsTry,
   "dom.js": dom,
   "format.js": format,
   "icon.svg": icon,

@@ -1,6 +1,6 @@
 /** The panels beside the pipeline and the plots: figures, counters, kernel, owners, nexthop groups, FPM, process. */
 import { byId, element, setChildren, setText } from "./dom.js";
-import { ago, bytes, clock, count, dateAndTime, duration, nexthopWords, plural, rate, span } from "./format.js";
+import { ago, bytes, clock, count, dateAndTime, duration, nexthopWords, plural, rate, short, span } from "./format.js";
 
 /** @typedef {import("./live.js").Moment} Moment */
 /** @typedef {import("../overview_types.ts").OverviewJson} Overview */
@@ -15,7 +15,7 @@ export function showFigures(moment) {
   const last = (/** @type {keyof typeof trend} */ name) => trend[name].at(-1) ?? 0;
   const latest = trend.totalP99.findLastIndex((value) => value !== null);
   const most = Math.max(0, ...trend.updates.map((value) => value ?? 0));
-  const drift = kernel.drift.missing + kernel.drift.changed + kernel.drift.unexpected;
+  const drift = sum(kernel.drift) + sum(kernel.nexthopDrift);
   setChildren(byId("figures"), [
     figure(
       "Updates",
@@ -69,6 +69,11 @@ function figure(title, [value = "", unit = ""], note, state = "") {
     number,
     element("p", { class: "note", title: note }, note),
   );
+}
+
+/** @param {Readonly<Record<string, number>>} counts */
+function sum(counts) {
+  return Object.values(counts).reduce((total, value) => total + value, 0);
 }
 
 /** @param {string} text */
@@ -150,7 +155,7 @@ function showFacts(id, facts) {
 
 /** @param {Overview} now */
 export function showKernel({ kernel, routes, time, nexthopGroups }) {
-  const { last, drift, repairs } = kernel;
+  const { last, drift, nexthopDrift, repairs } = kernel;
   setText(byId("kernel-note"), last === null ? "not compared yet" : `compared ${ago(last.time, time)}`);
   showFacts("kernel", [
     ["Routes at the last audit", last === null ? "–" : count(last.routes)],
@@ -161,6 +166,7 @@ export function showKernel({ kernel, routes, time, nexthopGroups }) {
     ["Found missing", count(drift.missing), drift.missing > 0 ? "warn" : ""],
     ["Found changed", count(drift.changed), drift.changed > 0 ? "warn" : ""],
     ["Found unexpected", count(drift.unexpected), drift.unexpected > 0 ? "warn" : ""],
+    ["Nexthop objects put right", count(sum(nexthopDrift)), sum(nexthopDrift) > 0 ? "warn" : ""],
     ["Repairs waiting", count(repairs.queued), repairs.queued > 0 ? "warn" : ""],
     ["Repairs put off", count(repairs.delayed), repairs.delayed > 0 ? "warn" : ""],
     ["Refused routes", count(kernel.failed), kernel.failed > 0 ? "bad" : ""],
@@ -265,6 +271,49 @@ export function showGroups({ nexthopGroups: { count: total, failed, waiting, gro
     );
   });
   setChildren(byId("groups"), rows.length > 0 ? rows : [empty("No client has defined one.")]);
+}
+
+const PROVIDER_STATES = { up: "good", starting: "warn", bypassed: "bad", failed: "bad" };
+
+/** @param {Overview} now */
+export function showPlugins({ providers }) {
+  const plugins = providers.flatMap(({ name, state, reason, plugin }) =>
+    plugin === undefined ? [] : [{ name, state, reason, ...plugin }],
+  );
+  byId("plugins-panel").hidden = plugins.length === 0;
+  setText(byId("plugins-note"), count(plugins.length));
+  const rows = plugins.map(({ name, state, reason, path, pid, failClosed, counters, metrics }) => {
+    const notes = [
+      path,
+      pid === undefined ? "no process" : `process ${pid}, ${bytes(counters.memoryBytes)}`,
+      `${count(counters.decided)} decided`,
+      ...(counters.refused > 0 ? [`${count(counters.refused)} refused`] : []),
+      ...(counters.bypassed > 0 ? [`${count(counters.bypassed)} went on without it`] : []),
+      ...(counters.held > 0 ? [`${count(counters.held)} in its hands`] : []),
+      `longest call ${duration(counters.longestCallMs)}`,
+      ...(counters.overBudget > 0 ? [`${plural(counters.overBudget, "call")} over budget`] : []),
+      ...(counters.failures > 0 ? [plural(counters.failures, "failure")] : []),
+      ...(failClosed ? ["updates fail without it"] : []),
+      ...metrics.map(({ name: metric, value }) => `${metric} ${short(value)}`),
+    ];
+    return element(
+      "div",
+      { class: "row" },
+      element(
+        "div",
+        { class: "row-head" },
+        element("span", { class: "name" }, name),
+        element("span", { class: `tag ${PROVIDER_STATES[state]}` }, state),
+      ),
+      element(
+        "div",
+        { class: "row-note" },
+        ...(reason === undefined ? [] : [element("span", { class: "bad" }, reason)]),
+        ...notes.map((note) => element("span", {}, note)),
+      ),
+    );
+  });
+  setChildren(byId("plugins"), rows);
 }
 
 const PEER_STATES = { settled: "good", replaying: "warn", down: "bad", gone: "bad" };

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { packedFamily, packedLength, parsePrefix } from "../../../core/model/prefix.ts";
-import type { EventsJson } from "../../../core/northbound/api_types.ts";
 import { type EventFilter, everyEvent, mayPass, passes } from "../../../core/northbound/event_filter.ts";
+import type { EventsJson } from "../../../core/northbound/event_types.ts";
 import { EVENT_NAMES, EventBus } from "../../../core/northbound/events.ts";
 
 const time = 1;

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
-import type { EventsJson, ProblemJson } from "../../../core/northbound/api_types.ts";
+import type { ProblemJson } from "../../../core/northbound/api_types.ts";
 import { everyEvent } from "../../../core/northbound/event_filter.ts";
+import type { EventsJson } from "../../../core/northbound/event_types.ts";
 import { EventBus } from "../../../core/northbound/events.ts";
 import { SCHEMAS } from "../../../core/northbound/openapi_schemas.ts";
 import { reference } from "../../../core/northbound/schema.ts";
