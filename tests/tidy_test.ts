@@ -95,7 +95,13 @@ const IMPORT_RULES: readonly ImportRule[] = [
   { from: "ffi/runtime/", may: ["ffi/libc/"], packages: ["node:"] },
   { from: "ffi/libc/", may: [], mayTypes: RUNTIME_TYPES },
 
-  { from: "tests/", may: ["core/", "providers/", "ffi/", "scripts/", "packaging/", "main.ts"], packages: ["*"] },
+  // As a user has them: beside the contract, and nothing else.
+  { from: "docs/examples/providers/", may: [], packages: ["node:"] },
+  {
+    from: "tests/",
+    may: ["docs/examples/", "core/", "providers/", "ffi/", "scripts/", "packaging/", "main.ts"],
+    packages: ["*"],
+  },
   { from: "scripts/", may: ["core/", "providers/", "ffi/", "tests/", "packaging/"], packages: ["*"] },
   { from: "packaging/", may: ["core/", "scripts/"], packages: ["*"] },
 ];
