@@ -200,10 +200,10 @@ describe("a provider of one's own that fails under load", () => {
       assert.ok(bypassed.every((result) => result.bypassed!.join() === "mine"));
       const { providers } = await daemon!.client.getJson<ProvidersJson>("/v1/providers");
       const other = providers.find(({ name }) => name === "good")!;
-      assert.deepEqual(
-        [other.state, other.in, other.out, other.errors, other.plugin!.counters.decided],
-        ["up", ROUTES, ROUTES, 0, ROUTES],
-      );
+      // Nexthop objects of the daemon's own come by as well, and are not the plugin's to decide.
+      const { counters } = other.plugin!;
+      assert.deepEqual([other.state, other.errors, counters.decided, counters.bypassed], ["up", 0, ROUTES, 0]);
+      assert.ok(other.in >= ROUTES && other.in === other.out, `${other.in} in, ${other.out} out`);
       await until("it is up again", async () => (await mine()).state === "up");
       await until("the daemon is ready again", async () => (await readiness()).ready);
       assert.deepEqual(statuses(await sendUpdates(daemon!, ["route add 21.0.0.0/24 via 10.0.0.2 dev v0"])), [
@@ -230,10 +230,11 @@ describe("the examples of providers in the daemon", () => {
     ];
     const refusals = ["fib_failed PREFIX_DENIED", "fib_failed PREFIX_TOO_LONG", "fib_failed PREFIX_DENIED"];
     assert.deepEqual(statuses(await sendUpdates(daemon!, lines)), ["fib_programmed", ...refusals]);
-    assert.deepEqual([await ownMetric("permitted"), await ownMetric("denied")], [1, 3]);
+    await until("it has counted them", async () => (await ownMetric("permitted")) === 1);
+    assert.equal(await ownMetric("denied"), 3);
     const { pid } = (await mine()).plugin;
     process.kill(pid!, "SIGKILL");
-    await until("it is noticed", async () => (await mine()).state === "bypassed");
+    await until("it is noticed", async () => (await mine()).state === "failed");
     const { ready, reasons } = await readiness();
     assert.equal(ready, false);
     assert.ok(
@@ -276,7 +277,10 @@ describe("the examples of providers in the daemon", () => {
       isDown = true;
       // None of these waits for the receiver.
       await sendUpdates(daemon!, routeLines(2000, "del"));
-      const changed = await sendUpdates(daemon!, ["route replace 20.11.0.0/24 via 10.0.0.77 dev v0", ...routeLines(100)]);
+      const changed = await sendUpdates(daemon!, [
+        "route replace 20.11.0.0/24 via 10.0.0.77 dev v0",
+        ...routeLines(100),
+      ]);
       assert.equal(changed.summary.fibProgrammed, 101);
       await until("it is told so", async () => (await ownMetric("failing")) === 1);
       assert.equal((await readiness()).ready, true);
@@ -315,7 +319,7 @@ describe("the examples of providers in the daemon", () => {
       const headers = { "content-type": "application/json" };
       const body = JSON.stringify({ members });
       const response = await daemon!.client.request({ method: "PUT", path: "/v1/nexthop-groups/7", headers, body });
-      for await (const _ of response) continue;
+      for await (const _ of response);
     };
     await setGroup([
       { via: "10.0.0.2", dev: "v0", weight: 1 },
