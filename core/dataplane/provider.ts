@@ -6,9 +6,6 @@ import type { AttrsReader } from "../context/attrs.ts";
 import type { Contexts } from "../context/contexts.ts";
 import type { Log } from "../log.ts";
 
-/** Raised when the contract changes so that a provider written for the old one would break. */
-export const PROVIDER_API_VERSION = 1;
-
 /** Where in the pipeline a provider stands (FRR: `enum dplane_provider_prio`). */
 export const ProviderPriority = {
   PREPROCESS: 1,

@@ -19,6 +19,7 @@ export const PLUGIN_COUNTERS = [
   ["starts", "counter", "How often a process was started for it."],
   ["failures", "counter", "How often its process ended by itself or had to be ended."],
   ["exported", "counter", "Routes and changes that its export has taken."],
+  ["exportRetries", "counter", "Batches that its export did not take, and that were offered again."],
   ["memoryBytes", "gauge", "Memory of its process, without files and what it shares with others."],
   ["pid", "gauge", "Number of its process; 0 for none."],
 ] as const satisfies readonly (readonly [string, "counter" | "gauge", string])[];

@@ -274,7 +274,9 @@ class Host {
       this.#counters.exported += batch.changes.length;
       done[FRAME_BODY] = 1;
     } catch (error) {
-      this.onException("export", error);
+      // What is exported to may be away; that is no fault of the plugin, which is asked again.
+      const fields = { error: describeException(error) };
+      this.#dplaned.log.warn("Plugin could not export; the same is offered again", fields);
     }
     this.#send(done);
   }

@@ -125,10 +125,19 @@ class PluginProvider implements Provider {
       ask: (question, transfer) => io.tell(question, transfer),
       send: (frame) => this.#life?.send(frame),
     });
-    // Of this thread, and so of every process that it starts; the other threads of the daemon keep theirs.
-    if (!this.#options.privileged) dropCapabilities(this.#parts.libc);
+    if (!this.#options.privileged) this.#dropCapabilities();
     this.#lookTimer = setInterval(() => this.#look(), LOOK_MS);
     await this.#launch();
+  }
+
+  /** Of this thread, and so of every process that it starts; the other threads of the daemon keep theirs. */
+  #dropCapabilities(): void {
+    try {
+      dropCapabilities(this.#parts.libc);
+    } catch (error) {
+      // A container or unit may forbid the call.
+      this.#io.log.warn("The plugin's process keeps the daemon's capabilities", { error: (error as Error).message });
+    }
   }
 
   process(io: ProviderIo): void {
@@ -340,7 +349,10 @@ class PluginProvider implements Provider {
       log: this.#io.log,
       onVerdicts: (body) => this.#onVerdicts(body),
       onErrors: (failure) => this.#onErrors(failure),
-      onExported: (isTaken) => this.#pump.onExported(isTaken),
+      onExported: (isTaken) => {
+        if (!isTaken) this.#tally.add("exportRetries", 1);
+        this.#pump.onExported(isTaken);
+      },
       onReport: () => this.#tally.report(life.counts, life.metricValues),
       onEnd: (reason) => this.#onEnd(life, reason),
     });

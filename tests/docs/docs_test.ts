@@ -74,7 +74,7 @@ describe("documentation", () => {
   it("names files that exist", () => {
     for (const [path, text] of texts) {
       for (const [, name] of text.matchAll(
-        /(?:`|\b)((?:core|providers|ffi|tests|scripts|packaging|docs)\/[\w/.-]+\.\w+)/g,
+        /(?:`|(?<!\/)\b)((?:core|providers|ffi|tests|scripts|packaging|docs)\/[\w/.-]+\.\w+)/g,
       )) {
         assert.ok(existsSync(join(ROOT, name!)), `${path}: names ${name}, which does not exist`);
       }

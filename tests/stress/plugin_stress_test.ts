@@ -363,6 +363,7 @@ describe("a plugin that cannot be started", () => {
     const plugin = new PluginSpec(path);
     const pipeline = new Pipeline(plugin);
     await pipeline.harness.start();
+    await until("it is up", () => pipeline.state === "up" && plugin.count("pid") > 0);
     rmSync(path);
     process.kill(plugin.count("pid"), "SIGKILL");
     await until("it is noticed", () => pipeline.state.includes("there is no such file"));

@@ -81,6 +81,8 @@ async function dispatch(command: ClientCommand, io: CliIo): Promise<number> {
   if (command.kind === "version") return printVersion(command.json, io);
   if (command.kind === "check-config") return checkConfig(command.file, command.json, io);
 
+  if (command.kind === "provider-types" || command.kind === "provider-init") return writeProvider(command, io);
+
   const socket = command.socket ?? (io.environment["DPLANED_DAEMON_SOCKET"] || SOCKET_PATH_DEFAULT);
   const client = new ApiClient(socket, readToken(command, io));
   const { json } = command;
@@ -126,6 +128,8 @@ async function dispatch(command: ClientCommand, io: CliIo): Promise<number> {
       return showHealth(json, client, io);
     case "fpm-replay":
       return replayFpm(command, client, io);
+    case "provider-restart":
+      return (await import("./provider.ts")).restartProvider(command, client, io);
     case "audit":
       return audit(json, client, io);
     case "monitor":
@@ -167,6 +171,15 @@ async function checkConfig(file: string | undefined, json: boolean, io: CliIo): 
   else if (ok) io.stdout(`${path}: ok\n`);
   else io.stderr(problems.map((problem) => `${formatConfigProblem(problem)}\n`).join(""));
   return ok ? 0 : EXIT_FAILED;
+}
+
+async function writeProvider(
+  command: Extract<ClientCommand, { kind: "provider-types" | "provider-init" }>,
+  io: CliIo,
+): Promise<number> {
+  // The texts are of use to nobody else.
+  const { initProvider, printTypes } = await import("./provider.ts");
+  return command.kind === "provider-types" ? printTypes(command.json, io) : initProvider(command, io);
 }
 
 interface UpdateCommand {

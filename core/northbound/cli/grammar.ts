@@ -310,6 +310,54 @@ const fpm = command("fpm", or(fpmReplay, { errors: { noMatch: say("Do what with 
   brief: say("Tell an FPM server everything anew."),
 });
 
+const providerTypes = command("types", object({ kind: constant("provider-types"), ...client }), {
+  brief: say("Print dplaned.d.ts, which says what a provider of your own may and must do."),
+  footer: examples("dplaned provider types > dplaned.d.ts"),
+});
+
+const providerInit = command(
+  "init",
+  object({
+    kind: constant("provider-init"),
+    ...client,
+    name: argument(string({ metavar: "NAME" }), {
+      description: say("Name of the provider: small letters, digits and underscores."),
+    }),
+    dir: optional(
+      option("--dir", string({ metavar: "FOLDER" }), { description: say("Where to write it (default: ./NAME).") }),
+    ),
+  }),
+  {
+    brief: say("Write a new provider of your own, with tests, that works as it is."),
+    footer: examples("dplaned provider init filter", "dplaned provider init filter --dir ~/src/filter"),
+  },
+);
+
+const providerRestart = command(
+  "restart",
+  object({
+    kind: constant("provider-restart"),
+    ...client,
+    name: argument(string({ metavar: "NAME" }), {
+      description: say("Name of the provider, as `dplaned show providers` has it."),
+    }),
+  }),
+  {
+    brief: say("Load a plugin's file anew; the process that runs goes on until the new one is loaded."),
+    footer: examples("dplaned provider restart filter"),
+  },
+);
+
+const provider = command(
+  "provider",
+  or(providerTypes, providerInit, providerRestart, {
+    errors: {
+      noMatch: say("Do what with providers? Expected types, init or restart; see also dplaned show providers."),
+    },
+  }),
+  { brief: say("Write a provider of your own, and load it anew.") },
+);
+
 const EVENT_WORDS =
   "[result|kernel|drift|health|link|address|route|nexthop]... [[exact|root] PREFIX] [table N] [vrf NAME] [owner O] [status S]";
 
@@ -375,7 +423,7 @@ const version = command("version", object({ kind: constant("version"), ...client
   footer: examples("dplaned version"),
 });
 
-const program = or(run, route, nexthopGroup, show, audit, fpm, monitor, top, checkConfig, version);
+const program = or(run, route, nexthopGroup, show, audit, fpm, provider, monitor, top, checkConfig, version);
 
 /** What a command line asks for. */
 export type Command = InferValue<typeof program>;
@@ -424,7 +472,7 @@ export function parseArguments(args: readonly string[], { colours = false, colum
 
 /** The command whose help explains a usage error: as many words as lead to one. */
 function helpCommand(args: readonly string[]): string {
-  const depth = ["route", "show", "nexthop-group", "fpm"].includes(args[0] ?? "") ? 2 : 1;
+  const depth = ["route", "show", "nexthop-group", "fpm", "provider"].includes(args[0] ?? "") ? 2 : 1;
   const path = args.slice(0, depth).filter((word) => /^[a-z][a-z-]*$/.test(word) && isCommandWord(word));
   return [PROGRAM, ...path, "--help"].join(" ");
 }
@@ -434,7 +482,7 @@ function isCommandWord(word: string): boolean {
 }
 
 const COMMAND_WORDS = new Set(
-  "add audit check-config del delete dplane flush fpm get health install list load lookup ls monitor nexthop-group owners providers replace replay route run set show sync top version".split(
+  "add audit check-config del delete dplane flush fpm get health init install list load lookup ls monitor nexthop-group owners provider providers replace replay restart route run set show sync top types version".split(
     " ",
   ),
 );

@@ -1,0 +1,1 @@
+../../../core/plugin/dplaned.d.ts
