@@ -35,6 +35,11 @@ async function runningHarness(providers: ProviderSpec[], options: Partial<Harnes
 /** What must hold of every run, when all is settled. */
 async function assertAllWell(harness: Harness): Promise<void> {
   await harness.settled();
+  // What a dead thread failed is tried again by the daemon itself, with contexts of its own.
+  await until("every context is free", () => {
+    const { poolFree, poolSize } = harness.dataplane.snapshot();
+    return poolFree === poolSize;
+  });
   harness.assertComplete();
   harness.assertOrder();
   harness.assertNoLeaks();
