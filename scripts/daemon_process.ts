@@ -51,7 +51,7 @@ export class DaemonProcess {
     this.socket = socket ?? join(this.directory, "dplaned.sock");
     this.client = new ApiClient(this.socket);
     const configPath = join(this.directory, "dplaned.toml");
-    writeFileSync(configPath, config);
+    writeFileSync(configPath, config, { mode: 0o640 });
     const args = ["run", "--config", configPath, "--socket", this.socket, "--http", "127.0.0.1:0"];
     if (netns !== undefined) args.push("--netns", netns);
     const [program, ...rest] = [...wrapper, BINARY, ...args];

@@ -3,13 +3,13 @@
  * that is wrong is reported, each with its place, so that one look at the output is enough to repair a file. Main thread,
  * at start and on SIGHUP.
  */
-import { readFileSync, statSync } from "node:fs";
+import { resolve } from "node:path";
 import { parse, TomlError } from "smol-toml";
 import type { z } from "zod";
 import { CONFIG_PATH_DEFAULT } from "../constants.ts";
 import type { LogLevel } from "../log.ts";
-import { errorCode } from "../output.ts";
 import { suggest } from "../suggest.ts";
+import { readTrustedFile } from "../trusted_file.ts";
 import {
   configSchema,
   type Endpoint,
@@ -164,16 +164,11 @@ export function loadConfig(source: ConfigSource = {}): ConfigResult {
 
 /** The file's text; undefined where it is missing and may be. */
 function readConfigFile(path: string, required: boolean): { ok: true; text?: string } | { ok: false; message: string } {
-  try {
-    // Checked before it is opened: opening a pipe would wait for a writer.
-    if (!statSync(path).isFile()) return { ok: false, message: "Cannot read the configuration: not a regular file" };
-    return { ok: true, text: readFileSync(path, "utf8") };
-  } catch (error) {
-    const code = errorCode(error) ?? String(error);
-    if (code === "ENOENT" && !required) return { ok: true };
-    const hint = code === "EACCES" ? " (the daemon's user may not read it)" : "";
-    return { ok: false, message: `Cannot read the configuration: ${code}${hint}` };
-  }
+  const read = readTrustedFile(resolve(path));
+  if (read.ok) return { ok: true, text: read.text };
+  if (read.code === "ENOENT" && !required) return { ok: true };
+  const hint = read.code === "EACCES" ? " (the daemon's user may not read it)" : "";
+  return { ok: false, message: `Cannot read the configuration: ${read.message}${hint}` };
 }
 
 function parseToml(origin: string, text: string): { table: RawTable } | { problem: ConfigProblem } {

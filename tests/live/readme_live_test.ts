@@ -118,7 +118,7 @@ describe("README.md", () => {
     if (skip) return;
     directory = mkdtempSync(join(tmpdir(), "dplaned-readme-"));
     // The README's `dplaned`: the compiled one, which reads no configuration of this machine.
-    writeFileSync(join(directory, "empty.toml"), "");
+    writeFileSync(join(directory, "empty.toml"), "", { mode: 0o640 });
     const script = `#!/bin/sh\n[ "$1" = run ] && set -- "$@" --config '${directory}/empty.toml'\nexec '${BINARY}' "$@"\n`;
     writeFileSync(join(directory, "dplaned"), script, { mode: 0o755 });
     const { DPLANED_DAEMON_SOCKET: _, ...environment } = process.env;

@@ -16,7 +16,7 @@ const shipped = readFileSync(join(PACKAGING, "dplaned.toml"), "utf8");
 function load(text: string) {
   const folder = mkdtempSync(join(tmpdir(), "dplaned-"));
   try {
-    writeFileSync(join(folder, "dplaned.toml"), text);
+    writeFileSync(join(folder, "dplaned.toml"), text, { mode: 0o640 });
     const result = loadConfig({ path: join(folder, "dplaned.toml"), environment: {} });
     assert.ok(result.ok, JSON.stringify(result));
     return { ...result.config, path: null };

