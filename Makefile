@@ -25,7 +25,7 @@ ZSH_COMPLETION := $(SHAREDIR)/zsh/site-functions/_dplaned
 FISH_COMPLETION := $(SHAREDIR)/fish/vendor_completions.d/dplaned.fish
 MAN_PAGES := $(notdir $(wildcard packaging/man/*.[1-9]))
 
-.PHONY: help deps build run test check types fmt bench install uninstall clean
+.PHONY: help deps build run test check types fmt bench sbom audit install uninstall clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -57,6 +57,12 @@ fmt: deps ## Format the code and sort the imports
 
 bench: $(BINARY) ## The benchmarks, against other programs (WRITE=1: into docs/benchmarks.md too)
 	@$(BUN) tests/bench/bench.ts $(if $(filter 1,$(WRITE)),--write)
+
+sbom: deps ## The bill of materials of the binary, as dist/dplaned.cdx.json (CycloneDX)
+	@$(BUN) scripts/sbom.ts
+
+audit: ## Ask the registry for known faults in what is in the binary
+	@npm audit --omit=dev
 
 # A binary that is there is installed as it is, so that `make && sudo make install` compiles nothing as root.
 install: $(if $(wildcard $(BINARY)),,$(BINARY)) ## Install into PREFIX (default /usr/local), below DESTDIR

@@ -16,6 +16,9 @@ import { createKernelProvider, type KernelOptions } from "./providers/kernel/pro
 import { createRecordProvider } from "./providers/record/provider.ts";
 import { createTestProvider } from "./providers/test/provider.ts";
 
+/** Stands in the environment of a daemon that has started itself again, so that it does so once. */
+const CONFINED = "DPLANED_CONFINED";
+
 /** Builds the providers that dplaned brings along, by their kind. */
 function providerFactory(libc: Libc): ProviderFactory {
   return (provider) => {
@@ -63,6 +66,7 @@ async function runMain(): Promise<number> {
 
   const { runDaemon } = await import("./core/daemon/daemon.ts");
   const { notifySystemd } = await import("./ffi/libc/unix_datagram.ts");
+  const { hideMemory, restartConfined } = await import("./ffi/libc/privileges.ts");
   const runtime = await selectRuntime();
   const libc = runtime.openLibc();
   const entry = new URL(import.meta.url);
@@ -71,6 +75,12 @@ async function runMain(): Promise<number> {
     spawnMonitor: (start, events) => spawnWorker(entry, start, events),
     sendDatagram: (socketPath, text) => notifySystemd(libc, socketPath, text),
     collectGarbage: () => runtime.collectGarbage(),
+    restartConfined: (capabilities, group) => {
+      if (process.env[CONFINED] !== undefined) throw new Error("Starting again with less rights has not helped");
+      const groups = group === undefined ? [] : [group];
+      restartConfined(libc, { capabilities, groups, environment: { ...process.env, [CONFINED]: "1" } });
+    },
+    hideMemory: () => hideMemory(libc),
     writeError: (text) => io.stderr(text),
   });
 }

@@ -37,6 +37,13 @@ export const RTPROT_DEFAULT = 210;
 
 export const SOCKET_PATH_DEFAULT = "/run/dplaned/dplaned.sock";
 export const HTTP_ADDRESS_DEFAULT = "127.0.0.1:2680";
+/** Connections over TCP at a time, and requests a second from one address. */
+export const HTTP_CONNECTIONS_DEFAULT = 512;
+export const HTTP_RATE_DEFAULT = 200;
+/** Connections over the unix socket at a time: whoever may open it may do everything, but by mistake too. */
+export const UNIX_CONNECTIONS_MAX = 4096;
+/** Shortest token that nobody is warned of: a random one of letters and digits cannot be guessed then. */
+export const TOKEN_LENGTH_MIN = 16;
 export const CONFIG_PATH_DEFAULT = "/etc/dplaned/dplaned.toml";
 export const OWNER_DEFAULT = "default";
 /** Administrative distance of an owner's routes where neither it nor they say (FRR: EBGP). */

@@ -27,6 +27,8 @@ export interface DaemonOptions {
   /** Program and arguments that start it, such as `setpriv …`, before its own. */
   wrapper?: readonly string[];
   socket?: string;
+  /** Its working directory. */
+  cwd?: string;
 }
 
 export interface DaemonEnd {
@@ -47,7 +49,7 @@ export class DaemonProcess {
   #end: DaemonEnd | undefined;
 
   /** Starts it; see {@linkcode ready}. */
-  constructor({ netns, config = "", environment = {}, wrapper = [], socket }: DaemonOptions = {}) {
+  constructor({ netns, config = "", environment = {}, wrapper = [], socket, cwd }: DaemonOptions = {}) {
     this.socket = socket ?? join(this.directory, "dplaned.sock");
     this.client = new ApiClient(this.socket);
     const configPath = join(this.directory, "dplaned.toml");
@@ -58,6 +60,7 @@ export class DaemonProcess {
     // A process group of its own: Ctrl-C is for whoever started it, who then ends it in order.
     this.#child = spawn(program!, rest, {
       detached: true,
+      cwd,
       stdio: ["ignore", "pipe", "pipe"],
       env: { ...withoutOurs(process.env), ...environment },
     });

@@ -28,25 +28,28 @@ import { LinkTable } from "../model/link_table.ts";
 import { createApi } from "../northbound/api.ts";
 import { describeDrift } from "../northbound/audit_api.ts";
 import type { RunCommand } from "../northbound/cli/grammar.ts";
+import { NorthboundCounters } from "../northbound/counters.ts";
 import { EventBus } from "../northbound/events.ts";
 import { FpmServer } from "../northbound/fpm/fpm_server.ts";
 import type { FpmClient } from "../northbound/fpm_client_json.ts";
 import { Pacer } from "../northbound/pacer.ts";
-import { formatAddress, type NorthboundServer, startServer } from "../northbound/server.ts";
+import { formatAddress, type NorthboundServer, startServer, type TlsSettings } from "../northbound/server.ts";
 import { readinessReasons } from "../northbound/status.ts";
+import { socketGroup } from "../northbound/unix_socket.ts";
 import { Drift } from "../rib/drift.ts";
 import { RouteExport } from "../rib/export.ts";
 import { Journal } from "../rib/journal.ts";
 import { NexthopGroups } from "../rib/nexthop_groups.ts";
 import { Retrier } from "../rib/retry.ts";
 import { Rib } from "../rib/rib.ts";
-import { hasNetAdmin } from "./capabilities.ts";
+import { exceeds, hasNetAdmin, neededCapabilities } from "./capabilities.ts";
 import { describeChange } from "./kernel_change_text.ts";
 import { KernelWatch } from "./kernel_watch.ts";
 import type { SpawnMonitor } from "./monitor_thread.ts";
 import { type NamedSettings, readOwnerSettings } from "./owner_settings.ts";
 import { type SendDatagram, ServiceManager } from "./systemd.ts";
 import { readTableNames } from "./table_names.ts";
+import { readTlsSettings } from "./tls_settings.ts";
 import { withdrawAll } from "./withdraw.ts";
 
 /** How long clients have to take their last results when the daemon stops. */
@@ -62,6 +65,13 @@ export interface DaemonEnvironment {
   sendDatagram: SendDatagram;
   /** ffi/runtime/runtime.ts. */
   collectGarbage: () => void;
+  /**
+   * Becomes the same program with these capabilities alone, and in this group if there is one. Throws where it cannot, and
+   * returns where it has done so already.
+   */
+  restartConfined: (capabilities: bigint, group: number | undefined) => void;
+  /** From now on nobody else may look into the process's memory. */
+  hideMemory: () => void;
   writeError: (text: string) => void;
 }
 
@@ -74,6 +84,7 @@ export async function runDaemon(command: RunCommand, environment: DaemonEnvironm
   for (const problem of problems) environment.writeError(`${formatConfigProblem(problem)}\n`);
   if (Array.isArray(loaded) || problems.length > 0) return EXIT_CONFIG;
   const log = createLog({ level: loaded.config.daemon.logLevel });
+  confine(loaded.config, environment, log.category("daemon"));
   const reload = (): Settings | null => {
     const again = load(source);
     if (!Array.isArray(again)) return again;
@@ -90,22 +101,49 @@ export async function runDaemon(command: RunCommand, environment: DaemonEnvironm
   }
 }
 
+/** Gives up all rights that the daemon does not need, before anything is open that could use them. */
+function confine(config: Config, environment: DaemonEnvironment, log: Log): void {
+  const needed = neededCapabilities(config);
+  try {
+    if (hasNetAdmin() && exceeds(needed)) environment.restartConfined(needed, socketGroup());
+  } catch (error) {
+    log.warn("The daemon keeps rights that it does not need", { error: (error as Error).message });
+  }
+  environment.hideMemory();
+}
+
 /** The configuration, with what stands in the files that it names. */
 interface Settings {
   config: Config;
   owners: readonly NamedSettings[];
+  tls: TlsSettings | null;
+  warnings: readonly string[];
 }
 
 /** Reads the configuration, or returns what is wrong with it. */
 function load(source: ConfigSource): Settings | ConfigProblem[] {
   const loaded = loadConfig(source);
   if (!loaded.ok) return loaded.problems;
-  const { settings, problems } = readOwnerSettings(loaded.config);
-  return problems.length > 0 ? problems : { config: loaded.config, owners: settings };
+  const { config } = loaded;
+  const owners = readOwnerSettings(config);
+  const tls = readTlsSettings(config);
+  const problems = [...owners.problems, ...tls.problems];
+  if (problems.length > 0) return problems;
+  const warnings = [...owners.warnings, ...findCleartext(config)];
+  return { config, owners: owners.settings, tls: tls.settings, warnings };
+}
+
+/** Tokens that everybody on the way can read. */
+function findCleartext({ daemon: { http, tls }, owners }: Config): string[] {
+  const hasToken = owners.some(({ tokenFile }) => tokenFile !== null);
+  if (http === null || tls !== null || !hasToken || http.host.startsWith("127.") || http.host === "::1") return [];
+  return [`Tokens travel unencrypted to ${formatAddress(http)} ([daemon] tls-certificate and tls-key change that)`];
 }
 
 class Daemon {
   readonly #config: Config;
+  readonly #tls: TlsSettings | null;
+  readonly #warnings: readonly string[];
   readonly #rootLog: RootLog;
   readonly #collectGarbage: () => void;
   readonly #log: Log;
@@ -130,8 +168,10 @@ class Daemon {
   #server: NorthboundServer | null = null;
   #fpm: FpmServer | null = null;
 
-  constructor({ config, owners }: Settings, environment: DaemonEnvironment, rootLog: RootLog) {
+  constructor({ config, owners, tls, warnings }: Settings, environment: DaemonEnvironment, rootLog: RootLog) {
     this.#config = config;
+    this.#tls = tls;
+    this.#warnings = warnings;
     this.#rootLog = rootLog;
     this.#collectGarbage = environment.collectGarbage;
     this.#log = rootLog.category("daemon");
@@ -201,7 +241,10 @@ class Daemon {
     process.on("SIGTERM", onSignal);
     process.on("SIGINT", onSignal);
     process.on("SIGHUP", () => this.#reload(reload()));
+    for (const warning of this.#warnings) this.#log.warn(warning);
+    const counters = new NorthboundCounters();
     const api = createApi({
+      counters,
       rib: this.#rib,
       auditor: this.#watch,
       drift: this.#drift,
@@ -232,6 +275,11 @@ class Daemon {
       fetch: (request, environment) => api.fetch(request, environment),
       socketPath: this.#config.daemon.socket,
       http: this.#config.daemon.http,
+      tls: this.#tls,
+      hosts: this.#config.daemon.httpHosts,
+      connections: this.#config.daemon.httpConnections,
+      rate: this.#config.daemon.httpRate,
+      counters,
       log: this.#rootLog.category("http"),
     });
     try {
@@ -266,7 +314,7 @@ class Daemon {
     this.#log.info("Ready", {
       version: VERSION,
       socket: socketPath,
-      http: http === null ? "off" : `http://${formatAddress(http)}/`,
+      http: http === null ? "off" : `${this.#tls === null ? "http" : "https"}://${formatAddress(http)}/`,
       links: this.#links.size,
       adoptedRoutes: routes,
       startMs: Math.round(now() - this.#startedAt),
@@ -329,11 +377,13 @@ class Daemon {
     this.#stop.resolve(0);
   }
 
-  /** Takes over what can change while running: log level, queue limit and owners. */
+  /** Takes over what can change while running: log level, queue limit, owners, and the content of TLS files. */
   #reload(reloaded: Settings | null): void {
     if (reloaded === null) return this.#log.error("The configuration is not reloaded, because it has errors");
-    const { config, owners } = reloaded;
+    const { config, owners, tls, warnings } = reloaded;
+    for (const warning of warnings) this.#log.warn(warning);
     this.#rib.owners.configure(owners);
+    if (tls !== null) this.#server?.setTls(tls);
     this.#manager.reloading();
     this.#rootLog.setLevel(config.daemon.logLevel);
     this.#dataplane.setQueueLimit(config.dataplane.queueLimit);

@@ -26,7 +26,7 @@ import { createMetrics } from "./metrics.ts";
 import { nexthopGroupEndpoints } from "./nexthop_groups_api.ts";
 import { createOpenapiDocument } from "./openapi.ts";
 import { OutcomeReader } from "./outcome.ts";
-import { namedOwner, ownParts, requireOwner, requireWriteAccess, visitingOwner } from "./owner_access.ts";
+import { namedOwner, OwnerAccess, ownParts, requireWriteAccess, visitingOwner } from "./owner_access.ts";
 import { ownerEndpoints } from "./owners_api.ts";
 import { Pacer } from "./pacer.ts";
 import * as parameters from "./parameters.ts";
@@ -65,22 +65,24 @@ export interface ApiParts extends AuditParts, FpmParts {
   tableNumber?: (name: string) => number;
   /** Shares the thread with others than the API's streams, too. */
   pacer?: Pacer;
+  /** Shared with the sockets, which count what does not come as far as the API. */
+  counters?: NorthboundCounters;
   /** Has the thread's garbage collected soon; see ffi/runtime/runtime.ts. */
   collectGarbage?: () => void;
 }
 
 export function createApi(parts: ApiParts): Hono<Environment> {
-  const counters = new NorthboundCounters();
-  const { pacer = new Pacer() } = parts;
+  const { pacer = new Pacer(), counters = new NorthboundCounters() } = parts;
+  const access = new OwnerAccess(parts.rib.owners, counters, parts.log);
   const outcomes = new OutcomeReader(parts.rib, parts.dataplane, parts.links);
   const streams = createStreamParts(parts, counters, pacer, outcomes);
   connectResultEvents(parts.events, parts.rib, outcomes);
   parts.shutdown.addEventListener("abort", () => parts.events.close(), { once: true });
 
   const endpoints: Endpoints = {
-    "/v1/routes": { GET: listRoutes(parts, pacer), POST: updateRoutes(parts, streams) },
+    "/v1/routes": { GET: listRoutes(parts, pacer), POST: updateRoutes(parts, streams, access) },
     "/v1/routes/history": { GET: showHistory(parts) },
-    ...ownerEndpoints(parts, streams),
+    ...ownerEndpoints(parts, streams, access),
     "/v1/lookup": { GET: lookUp(parts) },
     ...nexthopGroupEndpoints({ ...parts, resolver: createResolver(parts) }),
     ...statusEndpoints(parts),
@@ -95,6 +97,9 @@ export function createApi(parts: ApiParts): Hono<Environment> {
   const app = new Hono<Environment>();
   app.use(async (context, next) => {
     await next();
+    // Neither a script's mistake nor another site's page may take an answer for something else.
+    context.res.headers.set("x-content-type-options", "nosniff");
+    context.res.headers.set("cross-origin-resource-policy", "same-origin");
     const route = context.res.status === 404 ? "none" : routePath(context, -1);
     counters.countRequest(route, context.req.method, context.res.status);
   });
@@ -148,12 +153,12 @@ function createStreamParts(
   return { rib, dataplane, outcomes, resolver, defaults, pacer, counters, collectGarbage, log, shutdown };
 }
 
-function updateRoutes({ rib, dataplane, links }: ApiParts, streams: RouteStreamParts): Handler {
+function updateRoutes({ rib, dataplane, links }: ApiParts, streams: RouteStreamParts, access: OwnerAccess): Handler {
   return (context) => {
     const query = readQuery(context.req.url, parameters.UPDATE_PARAMETERS);
     const { owner: name = OWNER_DEFAULT, ack = "all" } = query;
     const isDryRun = query.dryRun === "true";
-    requireOwner(context, rib.owners, name);
+    access.require(context, name);
     const contentType = readContentType(context);
     const owner = isDryRun ? visitingOwner(rib.owners, name) : namedOwner(rib.owners, name);
     const parts = ownParts(streams, owner);
@@ -348,7 +353,6 @@ function servePage(): Handler {
   const headers = {
     "content-type": "text/html; charset=utf-8",
     "content-security-policy": policy,
-    "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
   };
   return () => new Response(page, { headers });

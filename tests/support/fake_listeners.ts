@@ -53,6 +53,10 @@ export class FakeListeners {
     open: () => this.#fail(ERRNO.ENOENT),
     close: () => 0,
     setns: () => 0,
+    prctl: () => 0,
+    capset: () => 0,
+    setgroups: () => 0,
+    execve: () => 0,
     socket: () => this.sockets.push({ portId: FIRST_PORT_ID + this.sockets.length, groups: [], filters: 0, queue: [] }),
     bind: () => 0,
     getsockname: (fd, address) => {

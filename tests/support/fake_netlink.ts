@@ -48,6 +48,10 @@ export class FakeNetlink {
     open: () => this.#fail(ERRNO.ENOENT),
     close: () => 0,
     setns: () => 0,
+    prctl: () => 0,
+    capset: () => 0,
+    setgroups: () => 0,
+    execve: () => 0,
     socket: () => FD,
     bind: () => 0,
     getsockname: (_fd, address) => {
