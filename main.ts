@@ -2,6 +2,7 @@
  * The one entry of dplaned, and the only place that knows all its parts. The first thread reads the command line and is
  * either a client or the daemon; further threads are this same file, started with a role.
  */
+import { readFileSync, readlinkSync } from "node:fs";
 import { URL } from "node:url";
 import { isMainThread, parentPort, workerData } from "node:worker_threads";
 import { spawnWorker, threadPort, type WorkerStart } from "./core/daemon/spawn.ts";
@@ -78,7 +79,8 @@ async function runMain(): Promise<number> {
     restartConfined: (capabilities, group) => {
       if (process.env[CONFINED] !== undefined) throw new Error("Starting again with less rights has not helped");
       const groups = group === undefined ? [] : [group];
-      restartConfined(libc, { capabilities, groups, environment: { ...process.env, [CONFINED]: "1" } });
+      const program = { path: readlinkSync("/proc/self/exe"), commandLine: readFileSync("/proc/self/cmdline") };
+      restartConfined(libc, program, { capabilities, groups, environment: { ...process.env, [CONFINED]: "1" } });
     },
     hideMemory: () => hideMemory(libc),
     writeError: (text) => io.stderr(text),

@@ -4,10 +4,11 @@
  * (`make sbom`).
  */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import process from "node:process";
+import { fileURLToPath } from "node:url";
 
-const ROOT = resolve(import.meta.dirname, "..");
+const ROOT = fileURLToPath(new URL("..", import.meta.url).href);
 const OUTPUT = join(ROOT, "dist/dplaned.cdx.json");
 
 /** Packages that are not dependencies at run time, and of which something is in the binary all the same. */

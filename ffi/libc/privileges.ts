@@ -4,7 +4,6 @@
  * becomes has one thread without them, from which all others descend. Its process id, its descriptors and its environment
  * stay. Main thread, before anything else is open.
  */
-import { readFileSync, readlinkSync } from "node:fs";
 import {
   CAPABILITIES_MAX,
   LINUX_CAPABILITY_VERSION_3,
@@ -14,6 +13,16 @@ import {
 } from "./constants.ts";
 import { SyscallError } from "./errno.ts";
 import type { Libc } from "./symbols.ts";
+
+/** What the process is: of /proc/self/, by which main.ts finds it out. */
+export interface Program {
+  /** Where `exe` leads. */
+  path: string;
+  /** What `cmdline` has: each argument with a zero byte behind it. */
+  commandLine: Uint8Array;
+}
+
+const encoder = new TextEncoder();
 
 export interface Confinement {
   /** Those to keep, a bit for each by its number in include/uapi/linux/capability.h. */
@@ -25,7 +34,11 @@ export interface Confinement {
 }
 
 /** Becomes the same program with the same arguments and less rights. Returns only to throw a SyscallError. */
-export function restartConfined(libc: Libc, { capabilities, groups, environment }: Confinement): never {
+export function restartConfined(
+  libc: Libc,
+  program: Program,
+  { capabilities, groups, environment }: Confinement,
+): never {
   // Without it execve would give root all capabilities of its bounding set again, where that cannot be made smaller.
   if (libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) !== 0) {
     throw new SyscallError("give up new privileges", libc.errno());
@@ -39,14 +52,14 @@ export function restartConfined(libc: Libc, { capabilities, groups, environment 
   if (libc.capset(capabilityHeader(), capabilitySets(capabilities)) !== 0) {
     throw new SyscallError("give up capabilities", libc.errno());
   }
-  const argv = pointers(libc, readFileSync("/proc/self/cmdline"));
+  const argv = pointers(libc, program.commandLine);
   const variables = Object.entries(environment).flatMap(([name, value]) =>
     value === undefined ? [] : `${name}=${value}\0`,
   );
-  const envp = pointers(libc, Buffer.from(variables.join("")));
+  const envp = pointers(libc, encoder.encode(variables.join("")));
   // By its own name, which the process then bears; what has been replaced meanwhile has none any more.
-  libc.execve(Buffer.from(`${readlinkSync("/proc/self/exe")}\0`), argv, envp);
-  libc.execve(Buffer.from("/proc/self/exe\0"), argv, envp);
+  libc.execve(encoder.encode(`${program.path}\0`), argv, envp);
+  libc.execve(encoder.encode("/proc/self/exe\0"), argv, envp);
   throw new SyscallError("start again with less rights", libc.errno());
 }
 
@@ -69,7 +82,7 @@ function capabilitySets(capabilities: bigint): Uint8Array {
 }
 
 /** `char *const list[]` of texts that lie one behind the other, each with a zero byte behind it. */
-function pointers(libc: Libc, texts: Buffer): Uint8Array {
+function pointers(libc: Libc, texts: Uint8Array): Uint8Array {
   // One piece of memory with the texts behind the pointers, which the call keeps alive.
   const starts: number[] = [];
   for (let at = 0; at < texts.length; at = texts.indexOf(0, at) + 1) starts.push(at);

@@ -39,7 +39,11 @@ describe("restartConfined", () => {
         errno: () => ERRNO.EPERM,
       }) as unknown as Libc;
     const attempt = (name: string) => () =>
-      restartConfined(refusing(name), { capabilities: 0n, groups: [], environment: {} });
+      restartConfined(
+        refusing(name),
+        { path: "/x", commandLine: Uint8Array.of(120, 0) },
+        { capabilities: 0n, groups: [], environment: {} },
+      );
     assert.throws(attempt("prctl"), /^SyscallError: Cannot give up new privileges: EPERM/);
     assert.throws(attempt("capset"), /^SyscallError: Cannot give up capabilities: EPERM/);
     assert.throws(attempt("execve"), /^SyscallError: Cannot start again with less rights: EPERM/);
