@@ -25,7 +25,7 @@ ZSH_COMPLETION := $(SHAREDIR)/zsh/site-functions/_dplaned
 FISH_COMPLETION := $(SHAREDIR)/fish/vendor_completions.d/dplaned.fish
 MAN_PAGES := $(notdir $(wildcard packaging/man/*.[1-9]))
 
-.PHONY: help deps build run test check types fmt bench sbom audit install uninstall clean
+.PHONY: help deps build run test check types fmt bench fuzz sbom audit install uninstall clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -57,6 +57,9 @@ fmt: deps ## Format the code and sort the imports
 
 bench: $(BINARY) ## The benchmarks, against other programs (WRITE=1: into docs/benchmarks.md too)
 	@$(BUN) tests/bench/bench.ts $(if $(filter 1,$(WRITE)),--write)
+
+fuzz: deps ## Fuzz every decoder for MINUTES (5), or TARGET alone, from SEED on, or for so many CASES
+	@$(BUN) scripts/fuzz.ts $(foreach option,minutes target seed cases,$(if $($(shell echo $(option) | tr a-z A-Z)),--$(option)=$($(shell echo $(option) | tr a-z A-Z))))
 
 sbom: deps ## The bill of materials of the binary, as dist/dplaned.cdx.json (CycloneDX)
 	@$(BUN) scripts/sbom.ts

@@ -218,6 +218,7 @@ const setNexthopGroup: Operation = {
     200: jsonAnswer("The group; its status and error say what the kernel has answered.", "NexthopGroup"),
     400: problem("The group is wrong; the detail begins with the field."),
     403: problem("Writes are not allowed over TCP."),
+    409: problem("Groups of this number stand for nexthops of FPM peers."),
     413: problem("The body is too long."),
     503: problem("The dataplane takes no more work."),
   },

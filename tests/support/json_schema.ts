@@ -49,6 +49,7 @@ function checkObject(
 
 function isOfType(value: unknown, type: string | readonly string[]): boolean {
   if (typeof type !== "string") return type.some((one) => isOfType(value, one));
+  if (type === "null") return value === null;
   if (type === "array") return Array.isArray(value);
   if (type === "object") return typeof value === "object" && value !== null && !Array.isArray(value);
   if (type === "integer") return Number.isInteger(value);
