@@ -82,9 +82,15 @@ assert(ATTRS_ARENA_BYTES / 16 <= 0xffffffff, "an attrs id (arena offset / 16) fi
 
 /** A thread that shows no sign of life for this long is stuck, and is replaced. */
 export const STUCK_AFTER_MS = 10_000;
-/** Deaths of the dataplane thread within this time after which it is not started again. */
+/** One that has not come up by then never will. */
+export const START_DEADLINE_MS = 30_000;
+/** One that does not end by then, though it is told to by force, is taken for one that never will. */
+export const TERMINATE_DEADLINE_MS = 5000;
+/** Deaths of one of the daemon's own threads within this time after which it is not started again: RESTARTS_MAX. */
 export const RESTART_WINDOW_MS = 60_000;
 export const RESTARTS_MAX = 3;
+/** How long a daemon that cannot go on says so to health probes, and hands its clients their results, before it exits. */
+export const FAILED_EXIT_MS = 3000;
 /** First and longest wait before a provider's thread is started again. */
 export const PROVIDER_RESTART_MIN_MS = 1000;
 export const PROVIDER_RESTART_MAX_MS = 30_000;

@@ -105,7 +105,7 @@ export type ProviderConfig = ProviderConfigBase &
   (
     | { kind: "kernel" }
     | { kind: "fpm"; address: Endpoint; profile: "frr" | "sonic"; nexthopGroups: boolean; exportFailed: boolean }
-    | { kind: "test"; seed: number; failRate: number; delayMs: number }
+    | { kind: "test"; seed: number; failRate: number; delayMs: number; dieAfter: number; stuckAfter: number }
     | { kind: "record"; path: string }
     | { kind: "plugin"; path: string }
   );
@@ -458,6 +458,8 @@ function toProviderConfig(provider: ParsedConfig["provider"][number]): ProviderC
         seed: provider.seed,
         failRate: provider["fail-rate"],
         delayMs: provider["delay-ms"],
+        dieAfter: provider["die-after"],
+        stuckAfter: provider["stuck-after"],
       };
     case "record":
       return { ...base, kind: "record", path: provider.path };

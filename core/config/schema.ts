@@ -376,6 +376,12 @@ export const PROVIDER_SCHEMAS = {
         .describe("Seed from which failures and delays are drawn, the same ones on each run."),
       "fail-rate": fraction().default(0).describe("Share of the updates that fail."),
       "delay-ms": integer(0, 60_000).default(0).describe("Longest delay of an update, in milliseconds."),
+      "die-after": integer(0, U32_MAX)
+        .default(0)
+        .describe("Updates after which its thread ends without a word, to see what becomes of it. 0: never."),
+      "stuck-after": integer(0, U32_MAX)
+        .default(0)
+        .describe("Updates after which it does not return, to see what becomes of it. 0: never."),
     },
   ),
   record: providerSchema(

@@ -6,6 +6,7 @@
  */
 import { networkInterfaces } from "node:os";
 import process from "node:process";
+import { setTimeout } from "node:timers";
 import { now } from "../clock.ts";
 import {
   type Config,
@@ -16,7 +17,7 @@ import {
   type ProviderConfig,
 } from "../config/config.ts";
 import { findUnsupported } from "../config/unsupported.ts";
-import { FINISH_DEADLINE_MS, OWNER_DISTANCE_DEFAULT, VERSION } from "../constants.ts";
+import { FAILED_EXIT_MS, FINISH_DEADLINE_MS, OWNER_DISTANCE_DEFAULT, VERSION } from "../constants.ts";
 import { AttrsStore, createAttrsStorage } from "../context/attrs_store.ts";
 import type { ExportQuestion } from "../context/route_export.ts";
 import { Dataplane } from "../dataplane/dataplane.ts";
@@ -162,6 +163,8 @@ class Daemon {
   readonly #groups: NexthopGroups;
   readonly #export: RouteExport;
   readonly #fpmClients: FpmClient[] = [];
+  /** It ends because it cannot go on. */
+  #hasFailed = false;
   /** What startup still waits for. */
   #pending = ["the kernel's links and routes are being read"];
   #stop = Promise.withResolvers<number>();
@@ -178,7 +181,12 @@ class Daemon {
     this.#manager = new ServiceManager(environment.sendDatagram, process.env, this.#log);
     const attrs = createAttrsStorage();
     const portIdCell = new SharedArrayBuffer(4);
-    const onHealthChange = (): void => this.#publishHealth();
+    const onHealthChange = (): void => {
+      this.#publishHealth();
+      if (this.#dataplane.state === "failed") this.#fail(this.#dataplane.failure);
+      const broken = this.#brokenKernelProvider();
+      if (broken !== "") this.#fail(broken);
+    };
     this.#dataplane = new Dataplane({
       ...config.dataplane,
       attrs,
@@ -222,6 +230,7 @@ class Daemon {
       onLog: (record) => rootLog.record(record),
       onChange: (change) => this.#events.publish("kernel", () => describeChange(change, this.#links)),
       onHealthChange,
+      onGivenUp: (reason) => this.#fail(reason),
       log: rootLog.category("monitor"),
     });
     this.#events.onInterest((name, wanted) => {
@@ -296,8 +305,8 @@ class Daemon {
   async #start(): Promise<void> {
     const adoption = this.#watch.start();
     await Promise.all([this.#dataplane.start(), adoption]);
-    const broken = this.#dataplane.providers().find(({ kind, state }) => kind === "kernel" && state === "failed");
-    if (broken !== undefined) throw new Error(broken.reason);
+    const broken = this.#brokenKernelProvider();
+    if (broken !== "") throw new Error(broken);
     const { routes, unreadable } = await adoption;
     this.#pending = [];
     this.#export.open();
@@ -324,6 +333,14 @@ class Daemon {
     this.#manager.ready(`programming routes; ${routes} adopted`);
     this.#manager.startWatchdog(() => this.#dataplane.isAlive() && this.#watch.worker().alive);
     this.#publishHealth();
+  }
+
+  /** Why nothing comes into the kernel; empty if it does. One in a thread of its own is started again by itself. */
+  #brokenKernelProvider(): string {
+    const broken = this.#dataplane
+      .providers()
+      .find(({ kind, state, threaded }) => kind === "kernel" && state === "failed" && !threaded);
+    return broken?.reason ?? "";
   }
 
   /** Only now: a peer that must wait for the kernel to be read would break the connection off. */
@@ -364,6 +381,18 @@ class Daemon {
     });
   }
 
+  /**
+   * A part that nothing goes on without has ended again and again: what mends that, if anything does, is a new start, by
+   * the service manager. Routes stay where they are. Until then health probes see what is the matter.
+   */
+  #fail(reason: string): void {
+    if (this.#hasFailed || this.#shutdown.signal.aborted || this.#pending.length > 0) return;
+    this.#hasFailed = true;
+    this.#log.error("The daemon cannot go on and ends; its routes stay in the kernel", { reason });
+    this.#manager.status(`failed: ${reason}`);
+    setTimeout(() => this.#stop.resolve(EXIT_FAILED), FAILED_EXIT_MS).unref();
+  }
+
   /** The first signal stops in order; a second one while that takes its time stops at once. */
   #onStopSignal(signal: NodeJS.Signals): void {
     if (this.#shutdown.signal.aborted) {
@@ -397,7 +426,7 @@ class Daemon {
   async #end(): Promise<void> {
     this.#shutdown.abort();
     await this.#fpm?.close();
-    if (this.#config.daemon.withdrawOnExit && this.#pending.length === 0) {
+    if (this.#config.daemon.withdrawOnExit && this.#pending.length === 0 && !this.#hasFailed) {
       await withdrawAll(this.#rib, this.#dataplane, FINISH_DEADLINE_MS);
       await this.#groups.withdraw();
     }

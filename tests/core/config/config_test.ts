@@ -158,6 +158,8 @@ kind = "test"
 seed = 7
 fail-rate = 0.25
 delay-ms = 5
+die-after = 11
+stuck-after = 12
 `);
     assert.deepEqual(config, {
       path,
@@ -217,7 +219,17 @@ delay-ms = 5
       providers: [
         { kind: "record", name: "tape", priority: "postprocess", threaded: true, path: "/var/lib/dplaned/tape" },
         { kind: "plugin", name: undefined, priority: "post-kernel", threaded: true, path: "/etc/dplaned/mine.ts" },
-        { kind: "test", name: undefined, priority: "pre-kernel", threaded: false, seed: 7, failRate: 0.25, delayMs: 5 },
+        {
+          kind: "test",
+          name: undefined,
+          priority: "pre-kernel",
+          threaded: false,
+          seed: 7,
+          failRate: 0.25,
+          delayMs: 5,
+          dieAfter: 11,
+          stuckAfter: 12,
+        },
       ],
     } satisfies Config);
   });
