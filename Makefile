@@ -25,7 +25,7 @@ ZSH_COMPLETION := $(SHAREDIR)/zsh/site-functions/_dplaned
 FISH_COMPLETION := $(SHAREDIR)/fish/vendor_completions.d/dplaned.fish
 MAN_PAGES := $(notdir $(wildcard packaging/man/*.[1-9]))
 
-.PHONY: help deps build run test check types fmt bench install uninstall clean
+.PHONY: help deps build run test check types fmt bench fuzz sbom audit install uninstall clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -58,6 +58,15 @@ fmt: deps ## Format the code and sort the imports
 
 bench: $(BINARY) ## The benchmarks, against other programs (ONLY="SECTION ...", CONTENDERS=A,B RUNS=N; WRITE=1: into docs/ too)
 	@$(BUN) tests/bench/bench.ts $(ONLY) $(if $(RUNS),--runs $(RUNS)) $(if $(CONTENDERS),--contenders "$(CONTENDERS)") $(if $(filter 1,$(WRITE)),--write) $(if $(filter 1,$(FORCE)),--force)
+
+fuzz: deps ## Fuzz every decoder for MINUTES (5), or TARGET alone, from SEED on, or for so many CASES
+	@$(BUN) scripts/fuzz.ts $(foreach option,minutes target seed cases,$(if $($(shell echo $(option) | tr a-z A-Z)),--$(option)=$($(shell echo $(option) | tr a-z A-Z))))
+
+sbom: deps ## The bill of materials of the binary, as dist/dplaned.cdx.json (CycloneDX)
+	@$(BUN) scripts/sbom.ts
+
+audit: ## Ask the registry for known faults in what is in the binary
+	@npm audit --omit=dev
 
 # A binary that is there is installed as it is, so that `make && sudo make install` compiles nothing as root.
 install: $(if $(wildcard $(BINARY)),,$(BINARY)) ## Install into PREFIX (default /usr/local), below DESTDIR

@@ -2,6 +2,7 @@
  * The one entry of dplaned, and the only place that knows all its parts. The first thread reads the command line and is
  * either a client or the daemon; further threads are this same file, started with a role.
  */
+import { readFileSync, readlinkSync } from "node:fs";
 import { fileURLToPath, URL } from "node:url";
 import { isMainThread, parentPort, workerData } from "node:worker_threads";
 import { spawnWorker, threadPort, type WorkerStart } from "./core/daemon/spawn.ts";
@@ -16,6 +17,9 @@ import { createKernelProvider, type KernelOptions } from "./providers/kernel/pro
 import { createPluginProvider } from "./providers/plugin/provider.ts";
 import { createRecordProvider } from "./providers/record/provider.ts";
 import { createTestProvider } from "./providers/test/provider.ts";
+
+/** Stands in the environment of a daemon that has started itself again, so that it does so once. */
+const CONFINED = "DPLANED_CONFINED";
 
 /** Builds the providers that dplaned brings along, by their kind. */
 function providerFactory(libc: Libc): ProviderFactory {
@@ -78,6 +82,7 @@ async function runMain(): Promise<number> {
 
   const { runDaemon } = await import("./core/daemon/daemon.ts");
   const { notifySystemd } = await import("./ffi/libc/unix_datagram.ts");
+  const { hideMemory, restartConfined } = await import("./ffi/libc/privileges.ts");
   const runtime = await selectRuntime();
   const libc = runtime.openLibc();
   const entry = new URL(import.meta.url);
@@ -86,6 +91,13 @@ async function runMain(): Promise<number> {
     spawnMonitor: (start, events) => spawnWorker(entry, start, events),
     sendDatagram: (socketPath, text) => notifySystemd(libc, socketPath, text),
     collectGarbage: () => runtime.collectGarbage(),
+    restartConfined: (capabilities, group) => {
+      if (process.env[CONFINED] !== undefined) throw new Error("Starting again with less rights has not helped");
+      const groups = group === undefined ? [] : [group];
+      const program = { path: readlinkSync("/proc/self/exe"), commandLine: readFileSync("/proc/self/cmdline") };
+      restartConfined(libc, program, { capabilities, groups, environment: { ...process.env, [CONFINED]: "1" } });
+    },
+    hideMemory: () => hideMemory(libc),
     writeError: (text) => io.stderr(text),
   });
 }

@@ -43,6 +43,13 @@ export const BODY_IDLE_MS = 60_000;
 
 export const SOCKET_PATH_DEFAULT = "/run/dplaned/dplaned.sock";
 export const HTTP_ADDRESS_DEFAULT = "127.0.0.1:2680";
+/** Connections over TCP at a time, and requests a second from one address. */
+export const HTTP_CONNECTIONS_DEFAULT = 512;
+export const HTTP_RATE_DEFAULT = 200;
+/** Connections over the unix socket at a time: whoever may open it may do everything, but by mistake too. */
+export const UNIX_CONNECTIONS_MAX = 4096;
+/** Shortest token that nobody is warned of: a random one of letters and digits cannot be guessed then. */
+export const TOKEN_LENGTH_MIN = 16;
 export const CONFIG_PATH_DEFAULT = "/etc/dplaned/dplaned.toml";
 export const OWNER_DEFAULT = "default";
 /** Administrative distance of an owner's routes where neither it nor they say (FRR: EBGP). */
@@ -91,9 +98,15 @@ assert(ATTRS_ARENA_BYTES / 16 <= 0xffffffff, "an attrs id (arena offset / 16) fi
 
 /** A thread that shows no sign of life for this long is stuck, and is replaced. */
 export const STUCK_AFTER_MS = 10_000;
-/** Deaths of the dataplane thread within this time after which it is not started again. */
+/** One that has not come up by then never will. */
+export const START_DEADLINE_MS = 30_000;
+/** One that does not end by then, though it is told to by force, is taken for one that never will. */
+export const TERMINATE_DEADLINE_MS = 5000;
+/** Deaths of one of the daemon's own threads within this time after which it is not started again: RESTARTS_MAX. */
 export const RESTART_WINDOW_MS = 60_000;
 export const RESTARTS_MAX = 3;
+/** How long a daemon that cannot go on says so to health probes, and hands its clients their results, before it exits. */
+export const FAILED_EXIT_MS = 3000;
 /** First and longest wait before a provider's thread is started again. */
 export const PROVIDER_RESTART_MIN_MS = 1000;
 export const PROVIDER_RESTART_MAX_MS = 30_000;

@@ -1,7 +1,8 @@
 /**
  * The descriptor a log goes to. Runs on the main thread, which must never wait for whoever reads the log: what a
  * non-blocking descriptor does not take now is kept up to a bound and tried again shortly after, and beyond that bound
- * whole lines are dropped and counted. Where the reader is gone for good, the daemon goes on without a log.
+ * whole lines are dropped and counted, as they are while a disk is full. Where the reader is gone for good, the daemon goes
+ * on without a log.
  */
 import { writeSync } from "node:fs";
 import { setTimeout } from "node:timers";
@@ -9,6 +10,8 @@ import { errorCode, writeAll } from "./output.ts";
 
 const PENDING_BYTES_MAX = 1 << 20;
 const RETRY_MS = 10;
+/** What a write comes to that finds no room: not even a part of the line. */
+const DISK_FULL = -1;
 
 const encoder = new TextEncoder();
 
@@ -23,7 +26,11 @@ export class LogWriter {
   #pending: Uint8Array[] = [];
   #pendingBytes = 0;
   #lost = 0;
+  /** The last line that told of lost ones, in case it is lost as well. */
+  #told: { bytes: Uint8Array; count: number } | null = null;
   #retrying = false;
+  /** The last write was refused for it: the lines that are lost are told of when one is taken again. */
+  #isDiskFull = false;
 
   constructor(fd: number, formatLost: (count: number) => string, writeCall: WriteCall = writeSync) {
     this.#fd = fd;
@@ -62,7 +69,8 @@ export class LogWriter {
 
   #pushLost(): void {
     if (this.#lost === 0) return;
-    this.#push(encoder.encode(this.#formatLost(this.#lost)));
+    this.#told = { bytes: encoder.encode(this.#formatLost(this.#lost)), count: this.#lost };
+    this.#push(this.#told.bytes);
     this.#lost = 0;
   }
 
@@ -71,6 +79,12 @@ export class LogWriter {
     while (this.#pending.length > 0) {
       const bytes = this.#pending[0]!;
       const written = this.#tryWrite(bytes);
+      if (written === DISK_FULL) {
+        this.#lost += bytes === this.#told?.bytes ? this.#told.count : 1;
+        this.#pendingBytes -= bytes.length;
+        this.#pending.shift();
+        continue;
+      }
       if (written === 0) {
         this.#retrying = true;
         setTimeout(() => this.#drain(), RETRY_MS).unref();
@@ -79,16 +93,21 @@ export class LogWriter {
       this.#pendingBytes -= written;
       if (written < bytes.length) this.#pending[0] = bytes.subarray(written);
       else this.#pending.shift();
-      if (this.#pending.length === 0) this.#pushLost();
+      if (this.#pending.length === 0 && !this.#isDiskFull) this.#pushLost();
     }
   }
 
   /** Bytes taken; all of them where they can never be written, so that they are not kept. */
   #tryWrite(bytes: Uint8Array): number {
     try {
-      return this.#writeCall(this.#fd, bytes, 0, bytes.length);
+      const written = this.#writeCall(this.#fd, bytes, 0, bytes.length);
+      this.#isDiskFull = false;
+      return written;
     } catch (error) {
-      return errorCode(error) === "EAGAIN" ? 0 : bytes.length;
+      const code = errorCode(error);
+      this.#isDiskFull = code === "ENOSPC" || code === "EDQUOT";
+      if (this.#isDiskFull) return DISK_FULL;
+      return code === "EAGAIN" ? 0 : bytes.length;
     }
   }
 }

@@ -23,6 +23,7 @@ export interface TrustOptions {
 /** As many as the kernel follows (MAXSYMLINKS, include/linux/namei.h). */
 const LINKS_MAX = 40;
 const OTHERS_WRITE = 0o022;
+const OTHERS_READ = 0o004;
 const OTHERS_ANYTHING = 0o007;
 const STICKY = 0o1000;
 
@@ -36,19 +37,21 @@ export function resolveTrustedFile(path: string, options: TrustOptions = {}): { 
   return judgeFile(walked.path, walked.stats, options) ?? { ok: true, path: walked.path };
 }
 
-/** The content of such a file. */
+/** The content of such a file, and whether others may read it. */
 export function readTrustedFile(
   path: string,
   options: TrustOptions = {},
-): { ok: true; path: string; text: string } | Distrust {
+): { ok: true; path: string; text: string; isExposed: boolean } | Distrust {
   const resolved = resolveTrustedFile(path, options);
   if (!resolved.ok) return resolved;
   let fd = -1;
   try {
     // Not blocked by a pipe, and no link: what was looked at is what is read.
     fd = openSync(resolved.path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-    const distrust = judgeFile(resolved.path, fstatSync(fd), options);
-    return distrust ?? { ok: true, path: resolved.path, text: readFileSync(fd, "utf8") };
+    const stats = fstatSync(fd);
+    const isExposed = (stats.mode & OTHERS_READ) !== 0;
+    const distrust = judgeFile(resolved.path, stats, options);
+    return distrust ?? { ok: true, path: resolved.path, text: readFileSync(fd, "utf8"), isExposed };
   } catch (error) {
     return failed(error);
   } finally {

@@ -29,6 +29,8 @@ export interface DaemonOptions {
   socket?: string;
   /** Where it serves its dashboard; by default at a port of 127.0.0.1 that is free. */
   http?: string;
+  /** Its working directory. */
+  cwd?: string;
 }
 
 export interface DaemonEnd {
@@ -56,6 +58,7 @@ export class DaemonProcess {
     wrapper = [],
     socket,
     http = "127.0.0.1:0",
+    cwd,
   }: DaemonOptions = {}) {
     this.socket = socket ?? join(this.directory, "dplaned.sock");
     this.client = new ApiClient(this.socket);
@@ -67,6 +70,7 @@ export class DaemonProcess {
     // A process group of its own: Ctrl-C is for whoever started it, who then ends it in order.
     this.#child = spawn(program!, rest, {
       detached: true,
+      cwd,
       stdio: ["ignore", "pipe", "pipe"],
       env: { ...withoutOurs(process.env), ...environment },
     });

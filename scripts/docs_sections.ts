@@ -65,7 +65,10 @@ function describeEndpoints(): string {
     Object.entries(methods).map(([method, { summary, responses }]) => [
       code(`${method.toUpperCase()} ${path}`),
       `${summary}.`,
-      Object.keys(responses).join(", "),
+      // What every call may be answered with stands beside the table.
+      Object.keys(responses)
+        .filter((status) => status !== "default")
+        .join(", "),
     ]),
   );
   return table(["call", "does", "answers"], rows);

@@ -84,7 +84,7 @@ const IMPORT_RULES: readonly ImportRule[] = [
   { from: "providers/fpm/", may: PROVIDER_MAY, packages: ["node:"] },
   { from: "providers/test/", may: PROVIDER_MAY, packages: ["node:"] },
   { from: "providers/record/", may: PROVIDER_MAY, packages: ["node:"] },
-  { from: "providers/plugin/", may: [...PROVIDER_MAY, "core/plugin/"], packages: ["node:"] },
+  { from: "providers/plugin/", may: [...PROVIDER_MAY, TRUSTED_FILE, "core/plugin/"], packages: ["node:"] },
 
   { from: "ffi/netlink/dump.ts", may: ["ffi/netlink/", "ffi/libc/errno.ts"] },
   { from: "ffi/netlink/socket.ts", may: ["ffi/netlink/", "ffi/libc/"], mayTypes: RUNTIME_TYPES },

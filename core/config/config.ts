@@ -31,6 +31,12 @@ export interface Config {
     socket: string;
     /** TCP endpoint of the HTTP API; null when it is off. */
     http: Endpoint | null;
+    httpHosts: string[];
+    httpConnections: number;
+    /** 0 for no limit. */
+    httpRate: number;
+    /** Null for plain HTTP. */
+    tls: TlsConfig | null;
     logLevel: LogLevel;
     withdrawOnExit: boolean;
   };
@@ -49,6 +55,13 @@ export interface Config {
   fpm: FpmConfig;
   owners: OwnerConfig[];
   providers: ProviderConfig[];
+}
+
+export interface TlsConfig {
+  certificateFile: string;
+  keyFile: string;
+  /** Null where clients need no certificate. */
+  clientCaFile: string | null;
 }
 
 export interface FpmConfig {
@@ -72,6 +85,8 @@ export interface OwnerConfig {
   name: string;
   distance: number;
   tokenFile: string | null;
+  /** Names in client certificates. */
+  certificates: string[];
   /** 0 for none. */
   prefixLimit: number;
   /** Tables that the owner may write to; empty for all. */
@@ -90,7 +105,7 @@ export type ProviderConfig = ProviderConfigBase &
   (
     | { kind: "kernel" }
     | { kind: "fpm"; address: Endpoint; profile: "frr" | "sonic"; nexthopGroups: boolean; exportFailed: boolean }
-    | { kind: "test"; seed: number; failRate: number; delayMs: number }
+    | { kind: "test"; seed: number; failRate: number; delayMs: number; dieAfter: number; stuckAfter: number }
     | { kind: "record"; path: string }
     | ({ kind: "plugin" } & PluginConfig)
   );
@@ -169,6 +184,7 @@ export function loadConfig(source: ConfigSource = {}): ConfigResult {
     problems.push(
       ...findDuplicates(path, checked.data, file.text ?? ""),
       ...findOpenFpm(path, checked.data, file.text ?? ""),
+      ...findHalfTls(path, checked.data, file.text ?? ""),
     );
   }
   if (!checked.success || problems.length > 0) return { ok: false, problems: problems.sort(byPlace) };
@@ -338,6 +354,28 @@ function findOpenFpm(origin: string, { fpm }: ParsedConfig, text: string): Confi
   return [{ origin, ...new TomlPositions(text).find(["fpm", "listen"]), key: "[fpm] listen", message }];
 }
 
+/** TLS needs a certificate and its key, and client certificates need to be asked for. */
+function findHalfTls(origin: string, { daemon, owner }: ParsedConfig, text: string): ConfigProblem[] {
+  const problem = (path: (string | number)[], key: string, message: string): ConfigProblem[] => [
+    { origin, ...new TomlPositions(text).find(path), key, message },
+  ];
+  const keys = ["tls-certificate", "tls-key", "tls-client-ca"] as const;
+  const given = keys.find((key) => daemon[key] !== "");
+  const missing = keys.slice(0, 2).find((key) => daemon[key] === "");
+  if (given !== undefined && missing !== undefined) {
+    return problem(["daemon", given], `[daemon] ${given}`, `${missing} is missing, and needed beside it`);
+  }
+  const index = owner.findIndex(({ certificates }) => certificates.length > 0);
+  if (index === -1 || daemon["tls-client-ca"] !== "") return [];
+  const message = "no client will be asked for a certificate: [daemon] tls-client-ca is missing";
+  return problem(["owner", index, "certificates"], "[[owner]] certificates", message);
+}
+
+function toTlsConfig(daemon: ParsedConfig["daemon"]): TlsConfig | null {
+  const { "tls-certificate": certificateFile, "tls-key": keyFile, "tls-client-ca": clientCa } = daemon;
+  return certificateFile === "" ? null : { certificateFile, keyFile, clientCaFile: clientCa === "" ? null : clientCa };
+}
+
 function isLoopback(host: string): boolean {
   return host.startsWith("127.") || host === "::1";
 }
@@ -369,6 +407,10 @@ function toConfig(path: string | null, { daemon, dataplane, kernel, fpm, owner, 
     daemon: {
       socket: daemon.socket,
       http: daemon.http,
+      httpHosts: daemon["http-hosts"],
+      httpConnections: daemon["http-connections"],
+      httpRate: daemon["http-rate"],
+      tls: toTlsConfig(daemon),
       logLevel: daemon["log-level"],
       withdrawOnExit: daemon["withdraw-on-exit"],
     },
@@ -398,6 +440,7 @@ function toConfig(path: string | null, { daemon, dataplane, kernel, fpm, owner, 
       name: each.name,
       distance: each.distance,
       tokenFile: each["token-file"] ?? null,
+      certificates: each.certificates,
       prefixLimit: each["prefix-limit"],
       tables: each.tables,
       takeOver: each["take-over"],
@@ -429,6 +472,8 @@ function toProviderConfig(provider: ParsedConfig["provider"][number], configPath
         seed: provider.seed,
         failRate: provider["fail-rate"],
         delayMs: provider["delay-ms"],
+        dieAfter: provider["die-after"],
+        stuckAfter: provider["stuck-after"],
       };
     case "record":
       return { ...base, kind: "record", path: provider.path };

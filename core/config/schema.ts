@@ -6,6 +6,8 @@ import { isIP } from "node:net";
 import { z } from "zod";
 import {
   HTTP_ADDRESS_DEFAULT,
+  HTTP_CONNECTIONS_DEFAULT,
+  HTTP_RATE_DEFAULT,
   METRIC_DEFAULT,
   OWNER_DISTANCE_DEFAULT,
   PLUGIN_MEMORY_MIN,
@@ -101,6 +103,8 @@ function table() {
     .meta({ type: "table" })
     .prefault({});
 }
+/** A path, or empty for none. */
+const optionalPath = () => text(/^$|^\/[^\0]*[^/\0]$/, "an absolute path, or nothing", "path").default("");
 
 function duration() {
   const error = 'expected a duration such as "500ms", "120s" or "2m", at most "7d"';
@@ -161,6 +165,34 @@ export function parseEndpoint(value: string): Endpoint | undefined {
   return { host: match[1] ?? match[2]!, port: Number(match[3]) };
 }
 
+/** A list of texts, each of which `read` understands; undefined means that it does not. */
+function list<T>(read: (text: string) => T | undefined, expected: string) {
+  const error = `expected a list of ${expected}`;
+  return z
+    .array(z.string({ error }), { error })
+    .transform((texts, context) => {
+      const values = texts.map(read);
+      const wrong = values.indexOf(undefined);
+      if (wrong === -1) return values as T[];
+      context.addIssue({ code: "custom", message: `${error}, which ${JSON.stringify(texts[wrong])} is not` });
+      return z.NEVER;
+    })
+    .meta({ type: "list of text" })
+    .prefault([]);
+}
+
+/** A name as it stands in a request, in small letters and without a port. */
+function parseHostName(text: string): string | undefined {
+  return /^(?=.{1,253}$)[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]*[a-z0-9_])?)*$/i.test(text)
+    ? text.toLowerCase()
+    : undefined;
+}
+
+/** A name as core/northbound/certificate_names.ts spells those of a certificate. */
+function parseCertificateName(text: string): string | undefined {
+  return /^(?:CN=|DNS:|URI:|EMAIL:|IP:)[ -~]+$/.test(text) ? text : undefined;
+}
+
 const daemonSchema = z.strictObject({
   socket: path()
     .default(SOCKET_PATH_DEFAULT)
@@ -168,6 +200,24 @@ const daemonSchema = z.strictObject({
   http: listen()
     .prefault(HTTP_ADDRESS_DEFAULT)
     .describe("TCP address of the HTTP API for reads, health, metrics and the dashboard."),
+  "http-hosts": list(parseHostName, 'host names such as "router1.example"').describe(
+    "Names by which the HTTP API is reached over TCP, beside addresses, `localhost` and the machine's own name. Requests for others are refused: a web page could have made them.",
+  ),
+  "http-connections": integer(1, 65_536)
+    .default(HTTP_CONNECTIONS_DEFAULT)
+    .describe("Connections over TCP at a time. One address may have half of them."),
+  "http-rate": integer(0, 1_000_000)
+    .default(HTTP_RATE_DEFAULT)
+    .describe("Requests a second from one address over TCP. Those that may write do not count. 0: no limit."),
+  "tls-certificate": optionalPath().describe(
+    "File with the server's certificate chain, PEM: with it TCP is HTTPS, with TLS 1.3. Read again on SIGHUP, as the other two are.",
+  ),
+  "tls-key": optionalPath().describe(
+    "File with the certificate's private key, PEM. Others must not be able to read it.",
+  ),
+  "tls-client-ca": optionalPath().describe(
+    "File with the certificates of the authorities that clients' certificates come from, PEM. With it whoever connects over TCP must show one; what it may write `[[owner]] certificates` says.",
+  ),
   "log-level": choice(LOG_LEVELS).default("info").describe("Least severe level that is logged. Reloaded on SIGHUP."),
   "withdraw-on-exit": boolean()
     .default(false)
@@ -213,22 +263,6 @@ const kernelSchema = z.strictObject({
     .prefault("60s")
     .describe("How often the kernel's tables are compared with what they should hold. `0s`: never."),
 });
-
-/** A list of texts, each of which `read` understands; undefined means that it does not. */
-function list<T>(read: (text: string) => T | undefined, expected: string) {
-  const error = `expected a list of ${expected}`;
-  return z
-    .array(z.string({ error }), { error })
-    .transform((texts, context) => {
-      const values = texts.map(read);
-      const wrong = values.indexOf(undefined);
-      if (wrong === -1) return values as T[];
-      context.addIssue({ code: "custom", message: `${error}, which ${JSON.stringify(texts[wrong])} is not` });
-      return z.NEVER;
-    })
-    .meta({ type: "list of text" })
-    .prefault([]);
-}
 
 /** Who may send routes over FPM. */
 export interface FpmPeerConfig {
@@ -313,6 +347,12 @@ const ownerSchema = z.strictObject({
   "token-file": path()
     .optional()
     .describe("File with the token that clients show to write as this owner. Absent: no token."),
+  certificates: list(
+    parseCertificateName,
+    'names in certificates such as "CN=frr", "DNS:frr.example", "URI:spiffe://lab/frr", "IP:10.0.0.9" or "EMAIL:a@b.example"',
+  ).describe(
+    "Names in client certificates: who shows a certificate with one of them may write as this owner over TCP. Needs `[daemon] tls-client-ca`.",
+  ),
   "prefix-limit": integer(0, U32_MAX).default(0).describe("Routes that the owner may hold. 0: no limit."),
   tables: z
     .array(integer(1, U32_MAX), { error: "expected a list of table numbers, such as [254, 100]" })
@@ -374,6 +414,12 @@ export const PROVIDER_SCHEMAS = {
         .describe("Seed from which failures and delays are drawn, the same ones on each run."),
       "fail-rate": fraction().default(0).describe("Share of the updates that fail."),
       "delay-ms": integer(0, 60_000).default(0).describe("Longest delay of an update, in milliseconds."),
+      "die-after": integer(0, U32_MAX)
+        .default(0)
+        .describe("Updates after which its thread ends without a word, to see what becomes of it. 0: never."),
+      "stuck-after": integer(0, U32_MAX)
+        .default(0)
+        .describe("Updates after which it does not return, to see what becomes of it. 0: never."),
     },
   ),
   record: providerSchema(

@@ -6,6 +6,7 @@
  */
 import { networkInterfaces } from "node:os";
 import process from "node:process";
+import { setTimeout } from "node:timers";
 import { now } from "../clock.ts";
 import {
   type Config,
@@ -16,7 +17,7 @@ import {
   type ProviderConfig,
 } from "../config/config.ts";
 import { checkPluginFiles } from "../config/plugin_files.ts";
-import { FINISH_DEADLINE_MS, OWNER_DISTANCE_DEFAULT, VERSION } from "../constants.ts";
+import { FAILED_EXIT_MS, FINISH_DEADLINE_MS, OWNER_DISTANCE_DEFAULT, VERSION } from "../constants.ts";
 import { AttrsStore, createAttrsStorage } from "../context/attrs_store.ts";
 import type { ExportQuestion } from "../context/route_export.ts";
 import { Dataplane } from "../dataplane/dataplane.ts";
@@ -29,20 +30,22 @@ import { createPluginCounterStorage, type PluginTold } from "../model/plugin_cou
 import { createApi } from "../northbound/api.ts";
 import { describeDrift, describeNexthopDrift } from "../northbound/audit_api.ts";
 import type { RunCommand } from "../northbound/cli/grammar.ts";
+import { NorthboundCounters } from "../northbound/counters.ts";
 import { EventBus } from "../northbound/events.ts";
 import { FpmServer } from "../northbound/fpm/fpm_server.ts";
 import type { FpmClient } from "../northbound/fpm_client_json.ts";
 import { Pacer } from "../northbound/pacer.ts";
 import { type PluginInfo, Plugins } from "../northbound/plugins.ts";
-import { formatAddress, type NorthboundServer, startServer } from "../northbound/server.ts";
+import { formatAddress, type NorthboundServer, startServer, type TlsSettings } from "../northbound/server.ts";
 import { readinessReasons } from "../northbound/status.ts";
+import { socketGroup } from "../northbound/unix_socket.ts";
 import { Drift } from "../rib/drift.ts";
 import { RouteExport } from "../rib/export.ts";
 import { createJournal, type Journal } from "../rib/journal.ts";
 import { NexthopGroups } from "../rib/nexthop_groups.ts";
 import { Cause, Retrier } from "../rib/retry.ts";
 import { Rib } from "../rib/rib.ts";
-import { hasNetAdmin } from "./capabilities.ts";
+import { exceeds, hasNetAdmin, neededCapabilities } from "./capabilities.ts";
 import { describeChange } from "./kernel_change_text.ts";
 import { KernelWatch } from "./kernel_watch.ts";
 import type { SpawnMonitor } from "./monitor_thread.ts";
@@ -50,6 +53,7 @@ import { type NamedSettings, readOwnerSettings } from "./owner_settings.ts";
 import { createNamesStorage, shareNames } from "./shared_names.ts";
 import { type SendDatagram, ServiceManager } from "./systemd.ts";
 import { readTableNames } from "./table_names.ts";
+import { readTlsSettings } from "./tls_settings.ts";
 import { withdrawAll } from "./withdraw.ts";
 
 /** How long clients have to take their last results when the daemon stops. */
@@ -65,6 +69,13 @@ export interface DaemonEnvironment {
   sendDatagram: SendDatagram;
   /** ffi/runtime/runtime.ts. */
   collectGarbage: () => void;
+  /**
+   * Becomes the same program with these capabilities alone, and in this group if there is one. Throws where it cannot, and
+   * returns where it has done so already.
+   */
+  restartConfined: (capabilities: bigint, group: number | undefined) => void;
+  /** From now on nobody else may look into the process's memory. */
+  hideMemory: () => void;
   writeError: (text: string) => void;
 }
 
@@ -77,6 +88,7 @@ export async function runDaemon(command: RunCommand, environment: DaemonEnvironm
   for (const problem of problems) environment.writeError(`${formatConfigProblem(problem)}\n`);
   if (Array.isArray(loaded) || problems.length > 0) return EXIT_CONFIG;
   const log = createLog({ level: loaded.config.daemon.logLevel });
+  confine(loaded.config, environment, log.category("daemon"));
   const reload = (): Settings | null => {
     const again = load(source);
     if (!Array.isArray(again)) return again;
@@ -93,22 +105,49 @@ export async function runDaemon(command: RunCommand, environment: DaemonEnvironm
   }
 }
 
+/** Gives up all rights that the daemon does not need, before anything is open that could use them. */
+function confine(config: Config, environment: DaemonEnvironment, log: Log): void {
+  const needed = neededCapabilities(config);
+  try {
+    if (hasNetAdmin() && exceeds(needed)) environment.restartConfined(needed, socketGroup());
+  } catch (error) {
+    log.warn("The daemon keeps rights that it does not need", { error: (error as Error).message });
+  }
+  environment.hideMemory();
+}
+
 /** The configuration, with what stands in the files that it names. */
 interface Settings {
   config: Config;
   owners: readonly NamedSettings[];
+  tls: TlsSettings | null;
+  warnings: readonly string[];
 }
 
 /** Reads the configuration, or returns what is wrong with it. */
 function load(source: ConfigSource): Settings | ConfigProblem[] {
   const loaded = loadConfig(source);
   if (!loaded.ok) return loaded.problems;
-  const { settings, problems } = readOwnerSettings(loaded.config);
-  return problems.length > 0 ? problems : { config: loaded.config, owners: settings };
+  const { config } = loaded;
+  const owners = readOwnerSettings(config);
+  const tls = readTlsSettings(config);
+  const problems = [...owners.problems, ...tls.problems];
+  if (problems.length > 0) return problems;
+  const warnings = [...owners.warnings, ...findCleartext(config)];
+  return { config, owners: owners.settings, tls: tls.settings, warnings };
+}
+
+/** Tokens that everybody on the way can read. */
+function findCleartext({ daemon: { http, tls }, owners }: Config): string[] {
+  const hasToken = owners.some(({ tokenFile }) => tokenFile !== null);
+  if (http === null || tls !== null || !hasToken || http.host.startsWith("127.") || http.host === "::1") return [];
+  return [`Tokens travel unencrypted to ${formatAddress(http)} ([daemon] tls-certificate and tls-key change that)`];
 }
 
 class Daemon {
   readonly #config: Config;
+  readonly #tls: TlsSettings | null;
+  readonly #warnings: readonly string[];
   readonly #rootLog: RootLog;
   readonly #collectGarbage: () => void;
   readonly #log: Log;
@@ -128,14 +167,18 @@ class Daemon {
   readonly #export: RouteExport;
   readonly #fpmClients: FpmClient[] = [];
   readonly #plugins: Plugins;
+  /** It ends because it cannot go on. */
+  #hasFailed = false;
   /** What startup still waits for. */
   #pending = ["the kernel's links and routes are being read"];
   #stop = Promise.withResolvers<number>();
   #server: NorthboundServer | null = null;
   #fpm: FpmServer | null = null;
 
-  constructor({ config, owners }: Settings, environment: DaemonEnvironment, rootLog: RootLog) {
+  constructor({ config, owners, tls, warnings }: Settings, environment: DaemonEnvironment, rootLog: RootLog) {
     this.#config = config;
+    this.#tls = tls;
+    this.#warnings = warnings;
     this.#rootLog = rootLog;
     this.#collectGarbage = environment.collectGarbage;
     this.#log = rootLog.category("daemon");
@@ -143,7 +186,12 @@ class Daemon {
     const attrs = createAttrsStorage();
     const portIdCell = new SharedArrayBuffer(4);
     const hasPlugins = config.providers.some(({ kind }) => kind === "plugin");
-    const onHealthChange = (): void => this.#publishHealth();
+    const onHealthChange = (): void => {
+      this.#publishHealth();
+      if (this.#dataplane.state === "failed") this.#fail(this.#dataplane.failure);
+      const broken = this.#brokenKernelProvider();
+      if (broken !== "") this.#fail(broken);
+    };
     this.#dataplane = new Dataplane({
       ...config.dataplane,
       attrs,
@@ -193,6 +241,7 @@ class Daemon {
       onLog: (record) => rootLog.record(record),
       onChange: (change) => this.#events.publish("kernel", () => describeChange(change, this.#links)),
       onHealthChange,
+      onGivenUp: (reason) => this.#fail(reason),
       log: rootLog.category("monitor"),
     });
     this.#drift.onNexthopDrift = (event) => this.#events.publish("nexthop_drift", () => describeNexthopDrift(event));
@@ -218,7 +267,10 @@ class Daemon {
     process.on("SIGTERM", onSignal);
     process.on("SIGINT", onSignal);
     process.on("SIGHUP", () => this.#reload(reload()));
+    for (const warning of this.#warnings) this.#log.warn(warning);
+    const counters = new NorthboundCounters();
     const api = createApi({
+      counters,
       rib: this.#rib,
       auditor: this.#watch,
       drift: this.#drift,
@@ -250,6 +302,11 @@ class Daemon {
       fetch: (request, environment) => api.fetch(request, environment),
       socketPath: this.#config.daemon.socket,
       http: this.#config.daemon.http,
+      tls: this.#tls,
+      hosts: this.#config.daemon.httpHosts,
+      connections: this.#config.daemon.httpConnections,
+      rate: this.#config.daemon.httpRate,
+      counters,
       log: this.#rootLog.category("http"),
     });
     try {
@@ -266,8 +323,8 @@ class Daemon {
   async #start(): Promise<void> {
     const adoption = this.#watch.start();
     await Promise.all([this.#dataplane.start(), adoption]);
-    const broken = this.#dataplane.providers().find(({ kind, state }) => kind === "kernel" && state === "failed");
-    if (broken !== undefined) throw new Error(broken.reason);
+    const broken = this.#brokenKernelProvider();
+    if (broken !== "") throw new Error(broken);
     const { routes, unreadable } = await adoption;
     this.#pending = [];
     this.#export.open();
@@ -284,7 +341,7 @@ class Daemon {
     this.#log.info("Ready", {
       version: VERSION,
       socket: socketPath,
-      http: http === null ? "off" : `http://${formatAddress(http)}/`,
+      http: http === null ? "off" : `${this.#tls === null ? "http" : "https"}://${formatAddress(http)}/`,
       links: this.#links.size,
       adoptedRoutes: routes,
       startMs: Math.round(now() - this.#startedAt),
@@ -294,6 +351,14 @@ class Daemon {
     this.#manager.ready(`programming routes; ${routes} adopted`);
     this.#manager.startWatchdog(() => this.#dataplane.isAlive() && this.#watch.worker().alive);
     this.#publishHealth();
+  }
+
+  /** Why nothing comes into the kernel; empty if it does. One in a thread of its own is started again by itself. */
+  #brokenKernelProvider(): string {
+    const broken = this.#dataplane
+      .providers()
+      .find(({ kind, state, threaded }) => kind === "kernel" && state === "failed" && !threaded);
+    return broken?.reason ?? "";
   }
 
   /** Only now: a peer that must wait for the kernel to be read would break the connection off. */
@@ -334,6 +399,18 @@ class Daemon {
     });
   }
 
+  /**
+   * A part that nothing goes on without has ended again and again: what mends that, if anything does, is a new start, by
+   * the service manager. Routes stay where they are. Until then health probes see what is the matter.
+   */
+  #fail(reason: string): void {
+    if (this.#hasFailed || this.#shutdown.signal.aborted || this.#pending.length > 0) return;
+    this.#hasFailed = true;
+    this.#log.error("The daemon cannot go on and ends; its routes stay in the kernel", { reason });
+    this.#manager.status(`failed: ${reason}`);
+    setTimeout(() => this.#stop.resolve(EXIT_FAILED), FAILED_EXIT_MS).unref();
+  }
+
   /** The first signal stops in order; a second one while that takes its time stops at once. */
   #onStopSignal(signal: NodeJS.Signals): void {
     if (this.#shutdown.signal.aborted) {
@@ -347,11 +424,13 @@ class Daemon {
     this.#stop.resolve(0);
   }
 
-  /** Takes over what can change while running: log level, queue limit and owners. */
+  /** Takes over what can change while running: log level, queue limit, owners, and the content of TLS files. */
   #reload(reloaded: Settings | null): void {
     if (reloaded === null) return this.#log.error("The configuration is not reloaded, because it has errors");
-    const { config, owners } = reloaded;
+    const { config, owners, tls, warnings } = reloaded;
+    for (const warning of warnings) this.#log.warn(warning);
     this.#rib.owners.configure(owners);
+    if (tls !== null) this.#server?.setTls(tls);
     this.#manager.reloading();
     this.#rootLog.setLevel(config.daemon.logLevel);
     this.#dataplane.setQueueLimit(config.dataplane.queueLimit);
@@ -365,7 +444,7 @@ class Daemon {
   async #end(): Promise<void> {
     this.#shutdown.abort();
     await this.#fpm?.close();
-    if (this.#config.daemon.withdrawOnExit && this.#pending.length === 0) {
+    if (this.#config.daemon.withdrawOnExit && this.#pending.length === 0 && !this.#hasFailed) {
       await withdrawAll(this.#rib, this.#dataplane, FINISH_DEADLINE_MS);
       await this.#groups.withdraw();
     }

@@ -80,7 +80,10 @@ export interface KernelWatchOptions {
   onChange: (change: KernelChange) => void;
   onDrift: (event: DriftEvent) => void;
   onHealthChange: () => void;
+  /** Nobody listens to the kernel any more, nor will again. */
+  onGivenUp: (reason: string) => void;
   log: Log;
+  stuckAfterMs?: number;
 }
 
 /** What an audit came to, with the nexthop objects that differed. */

@@ -1,13 +1,23 @@
 /** The monitor thread as the main thread sees it: started, watched, started again, and asked for readings of the kernel. */
-import { setTimeout } from "node:timers";
-import { STUCK_AFTER_MS } from "../constants.ts";
+import { clearInterval, setInterval, setTimeout } from "node:timers";
+import { now } from "../clock.ts";
+import {
+  RESTART_WINDOW_MS,
+  RESTARTS_MAX,
+  START_DEADLINE_MS,
+  STUCK_AFTER_MS,
+  TERMINATE_DEADLINE_MS,
+} from "../constants.ts";
 import type { WorkerHealth } from "../dataplane/dataplane.ts";
 import { Pulse } from "../dataplane/pulse.ts";
+import { DeathCount } from "../dataplane/supervisor.ts";
 import type { Log } from "../log.ts";
 import { type FromMonitor, type MonitorStart, READING_REQUEST } from "../model/kernel_event.ts";
 
 /** Pause before a thread that died is started again. */
 const RELAUNCH_MS = 1000;
+/** How often its heartbeat is looked at. */
+const WATCH_MS = 1000;
 
 /** Starts the thread; `onExit` tells once that it has ended, with the reason if it failed. */
 export type SpawnMonitor = (
@@ -25,7 +35,11 @@ export interface MonitorThreadOptions {
   onDeath: (error: string) => void;
   /** The thread is gone, or there is a new one. */
   onHealthChange: () => void;
+  /** It ends again and again, or cannot be ended: no other is started. */
+  onGivenUp: (reason: string) => void;
   log: Log;
+  stuckAfterMs?: number;
+  startDeadlineMs?: number;
 }
 
 export class MonitorThread {
@@ -36,7 +50,14 @@ export class MonitorThread {
   readonly #heartbeat = new SharedArrayBuffer(8);
   #taken = new Int32Array(new SharedArrayBuffer(4));
   #pulse = new Pulse();
+  readonly #deaths = new DeathCount(RESTART_WINDOW_MS, RESTARTS_MAX);
   #handle: { terminate(): Promise<void> } | null = null;
+  #watch: ReturnType<typeof setInterval> | null = null;
+  #startedAt = 0;
+  /** Why the thread is being ended; empty while it is not. */
+  #ending = "";
+  /** Why no other thread is started; empty while one is. */
+  #givenUp = "";
   #alive = false;
   #wasUp = false;
 
@@ -50,13 +71,21 @@ export class MonitorThread {
 
   /** What a health probe says about the thread. */
   worker(): WorkerHealth {
-    const heartbeatAgeMs = Math.round(this.#pulse.ageMs(new Float64Array(this.#heartbeat)[0]!));
-    return { name: "monitor", alive: this.#alive && heartbeatAgeMs < STUCK_AFTER_MS, heartbeatAgeMs };
+    const heartbeatAgeMs = this.#heartbeatAgeMs();
+    return { name: "monitor", alive: this.#alive && heartbeatAgeMs < this.#stuckAfterMs(), heartbeatAgeMs };
+  }
+
+  #heartbeatAgeMs(): number {
+    return Math.round(this.#pulse.ageMs(new Float64Array(this.#heartbeat)[0]!));
+  }
+
+  #stuckAfterMs(): number {
+    return this.#options.stuckAfterMs ?? STUCK_AFTER_MS;
   }
 
   /** Starts the thread, which begins with a reading of the kernel. */
   start(): void {
-    const { spawn, netns, protocol, portIdCell, onMessage, onDeath, onHealthChange, log } = this.#options;
+    const { spawn, netns, protocol, portIdCell, onMessage, onHealthChange } = this.#options;
     // What an earlier thread has left to be put away is not this one's.
     this.#taken = new Int32Array(new SharedArrayBuffer(4));
     const start: MonitorStart = {
@@ -71,6 +100,9 @@ export class MonitorThread {
       stop: this.#stop,
     };
     Atomics.store(new Int32Array(this.#request), READING_REQUEST.NUMBER, 0);
+    new Float64Array(this.#heartbeat)[0] = 0;
+    this.#startedAt = now();
+    this.#ending = "";
     this.#alive = true;
     this.#pulse = new Pulse();
     this.#handle = spawn(start, {
@@ -78,18 +110,69 @@ export class MonitorThread {
         if (message.type === "read") this.#wasUp = true;
         onMessage(message);
       },
-      onExit: (error) => {
-        this.#alive = false;
-        if (Atomics.load(new Int32Array(this.#stop), 0) !== 0) return;
-        onDeath(error || "the monitor thread ended");
-        // A thread that never came up is the start's failure; one that did is started again.
-        if (!this.#wasUp) return;
-        log.error("The thread that listens to the kernel ended; another is started", { error });
-        onHealthChange();
-        setTimeout(() => this.start(), RELAUNCH_MS).unref();
-      },
+      onExit: (error) => this.#onExit(this.#ending || error || "the monitor thread ended"),
     });
+    this.#watch ??= setInterval(() => this.#endStuck(), Math.min(WATCH_MS, this.#stuckAfterMs() / 4)).unref();
     onHealthChange();
+  }
+
+  #onExit(reason: string): void {
+    const { onDeath, onHealthChange, log } = this.#options;
+    if (!this.#alive) return;
+    this.#alive = false;
+    if (this.#isStopping()) return;
+    onDeath(reason);
+    // A thread that never came up is the start's failure; one that did is started again.
+    if (!this.#wasUp) return;
+    if (this.#deaths.add(now())) this.#giveUp(`it ended ${this.#deaths.recent} times within a minute, last: ${reason}`);
+    else {
+      log.error("The thread that listens to the kernel ended; another is started", { error: reason });
+      setTimeout(() => this.#relaunch(), RELAUNCH_MS).unref();
+    }
+    onHealthChange();
+  }
+
+  #relaunch(): void {
+    if (!this.#isStopping() && this.#givenUp === "") this.start();
+  }
+
+  /** Ends a thread that shows no sign of life; what follows is as for one that died. */
+  #endStuck(): void {
+    const reason = this.#stuckReason();
+    if (reason === "" || !this.#alive || this.#ending !== "" || this.#isStopping()) return;
+    this.#ending = reason;
+    this.#options.log.error("The thread that listens to the kernel is stuck; it is ended", { reason });
+    void this.#terminate().then((hasEnded) => {
+      if (hasEnded) return this.#onExit(reason);
+      this.#alive = false;
+      this.#giveUp("it is stuck and cannot be ended");
+    });
+  }
+
+  #stuckReason(): string {
+    const { startDeadlineMs = START_DEADLINE_MS } = this.#options;
+    const age = this.#heartbeatAgeMs();
+    if (age >= this.#stuckAfterMs()) return `no sign of life for ${age} ms`;
+    const isLate = new Float64Array(this.#heartbeat)[0] === 0 && now() - this.#startedAt >= startDeadlineMs;
+    return isLate ? `it has not come up within ${startDeadlineMs} ms` : "";
+  }
+
+  #giveUp(reason: string): void {
+    if (this.#givenUp !== "") return;
+    this.#givenUp = reason;
+    this.#options.log.error("The thread that listens to the kernel is not started any more", { reason });
+    this.#options.onGivenUp(`the thread that listens to the kernel: ${reason}`);
+  }
+
+  #isStopping(): boolean {
+    return Atomics.load(new Int32Array(this.#stop), 0) !== 0;
+  }
+
+  /** False if it does not end by force either. */
+  #terminate(): Promise<boolean> {
+    const deadline = new Promise<false>((resolve) => setTimeout(() => resolve(false), TERMINATE_DEADLINE_MS).unref());
+    const ended = this.#handle?.terminate().then(() => true) ?? Promise.resolve(true);
+    return Promise.race([ended, deadline]);
   }
 
   /** Asks for a reading of the kernel, of this number, which is higher than any before. */
@@ -111,7 +194,8 @@ export class MonitorThread {
   /** Ends the thread. */
   async stop(): Promise<void> {
     Atomics.store(new Int32Array(this.#stop), 0, 1);
-    await this.#handle?.terminate();
+    if (this.#watch !== null) clearInterval(this.#watch);
+    await this.#terminate();
     this.#alive = false;
   }
 }

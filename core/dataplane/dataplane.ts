@@ -31,7 +31,7 @@ import { createDataplaneMemory, type DataplaneMemory, poolSize } from "./memory.
 import type { ProviderSpec, RegisteredProvider } from "./provider.ts";
 import { Pulse } from "./pulse.ts";
 import { ProviderRegistry, type ProviderSnapshot } from "./registry.ts";
-import { type SpawnThread, Thread } from "./supervisor.ts";
+import { DeathCount, type SpawnThread, Thread } from "./supervisor.ts";
 import type { FromThread } from "./thread.ts";
 
 /** Results handed over at a time; between two such lists whoever waits for room gets a turn. */
@@ -57,6 +57,7 @@ export interface DataplaneOptions {
   /** What a provider has told the main thread. */
   onProviderMessage?: (id: number, body: unknown) => void;
   stuckAfterMs?: number;
+  startDeadlineMs?: number;
 }
 
 /** A thread as a health probe sees it. */
@@ -89,7 +90,10 @@ export class Dataplane {
   #nexthopAdmissions = 0;
   #updateErrors = 0;
   #queueMax = 0;
-  #deaths: number[] = [];
+  readonly #deaths = new DeathCount(limits.RESTART_WINDOW_MS, limits.RESTARTS_MAX);
+  #launchedAt = 0;
+  /** The thread has come up, which is before its first cycle. */
+  #isReady = false;
   #restarts = 0;
   /** Counters of threads that are gone. */
   readonly #past = { cycles: 0, yields: 0 };
@@ -125,6 +129,7 @@ export class Dataplane {
       onLog: options.onLog,
       onProviderMessage: (id, body) => options.onProviderMessage?.(id, body),
       onChange: options.onHealthChange,
+      onLost: (reason) => this.#endAll(reason),
     });
   }
 
@@ -276,11 +281,16 @@ export class Dataplane {
       (message) => this.#onMessage(message),
     );
     this.#thread = thread;
+    this.#launchedAt = now();
+    this.#isReady = false;
     this.#pulse = new Pulse();
     this.#registry.launchThreads(this.#memory, thread);
     void thread.gone.then((reason) => this.#onThreadGone(thread, reason));
     thread.ready.then(
-      () => this.#run(thread),
+      () => {
+        this.#isReady = thread === this.#thread;
+        return this.#run(thread);
+      },
       () => {}, // it died, and is replaced
     );
   }
@@ -340,17 +350,25 @@ export class Dataplane {
 
   /** Looks for stuck threads, by their heartbeats. */
   async #watch(): Promise<void> {
-    const stuckAfterMs = this.#options.stuckAfterMs ?? limits.STUCK_AFTER_MS;
+    const { stuckAfterMs = limits.STUCK_AFTER_MS, startDeadlineMs = limits.START_DEADLINE_MS } = this.#options;
     while (this.#state !== "stopped" && this.#state !== "failed") {
       await new Promise((resolve) => setTimeout(resolve, Math.min(1000, stuckAfterMs / 4)).unref());
-      if (this.#state !== "running" && this.#state !== "finishing") continue;
-      this.#registry.endStuckThreads(this.#memory, stuckAfterMs);
-      const age = this.heartbeatAgeMs();
-      if (age >= stuckAfterMs && this.#thread?.alive) {
-        this.#options.log.error("Dataplane thread is stuck; it is replaced", { heartbeatAgeMs: Math.round(age) });
-        await this.#thread.terminate(`no sign of life for ${Math.round(age)} ms`);
-      }
+      this.#registry.endStuckThreads(this.#memory, stuckAfterMs, startDeadlineMs);
+      const reason = this.#stuckReason(stuckAfterMs, startDeadlineMs);
+      if (reason === "" || !this.#thread?.alive) continue;
+      this.#options.log.error("Dataplane thread is stuck; it is replaced", { reason });
+      // One that does not end keeps its memory to itself, and so its successor can start all the same.
+      await this.#thread.terminate(reason);
     }
+  }
+
+  /** Why the dataplane thread is taken for stuck; empty if it is not. */
+  #stuckReason(stuckAfterMs: number, startDeadlineMs: number): string {
+    const age = this.heartbeatAgeMs();
+    if (age >= stuckAfterMs) return `no sign of life for ${Math.round(age)} ms`;
+    const hasBegun = loopCounters(this.#memory.counters)[LoopCounter.HEARTBEAT] !== 0;
+    const isLate = !hasBegun && !this.#isReady && now() - this.#launchedAt >= startDeadlineMs;
+    return isLate ? `it has not come up within ${startDeadlineMs} ms` : "";
   }
 
   /** Milliseconds for which the dataplane thread has been seen to begin no cycle. */
@@ -378,15 +396,16 @@ export class Dataplane {
   /** The dataplane thread ended although nobody asked it to: start another, or give up. */
   #onThreadGone(thread: Thread, reason: string): void {
     if (thread !== this.#thread || this.#isShuttingDown) return;
-    const time = now();
-    this.#deaths = this.#deaths.filter((death) => time - death < limits.RESTART_WINDOW_MS);
-    this.#deaths.push(time);
+    const isTooOften = this.#deaths.add(now());
     Atomics.store(new Int32Array(this.#memory.stop), 0, 1);
     while (this.#settle(Number.POSITIVE_INFINITY)) {}
     void this.#registry.endThreads("the dataplane thread ended").then(() => {
       if (this.#isShuttingDown) return;
       if (this.#state === "finishing") return this.#failUnderWay(DplaneError.THREAD_DIED, reason);
-      if (this.#deaths.length > limits.RESTARTS_MAX) return this.#giveUp(reason);
+      if (this.#failure !== "") return this.#giveUp(this.#failure);
+      if (isTooOften) {
+        return this.#giveUp(`the dataplane thread ended ${this.#deaths.recent} times within a minute, last: ${reason}`);
+      }
       this.#restart(reason);
     });
   }
@@ -418,10 +437,17 @@ export class Dataplane {
     this.#options.onHealthChange();
   }
 
+  /** Ends the dataplane thread, and with it all others, for good. */
+  #endAll(reason: string): void {
+    this.#failure = reason;
+    void this.#thread?.terminate(reason);
+  }
+
+  /** No thread is there any more, nor will be: what is under way fails, and nothing is taken any more. */
   #giveUp(reason: string): void {
     this.#state = "failed";
-    this.#failure = `the dataplane thread ended ${this.#deaths.length} times within a minute, last: ${reason}`;
-    this.#options.log.error("Dataplane thread ends again and again; no other is started", { reason });
+    this.#failure = reason;
+    this.#options.log.error("The dataplane has failed; no thread is started any more", { reason });
     this.#failUnderWay(DplaneError.THREAD_DIED, reason);
     this.#wakeWaiting();
     this.#started.reject(new Error(`Cannot start the dataplane: ${this.#failure}`));

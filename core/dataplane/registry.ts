@@ -4,7 +4,14 @@
  */
 import { setTimeout } from "node:timers";
 import { assert } from "../assert.ts";
-import { PROVIDER_RESTART_MAX_MS, PROVIDER_RESTART_MIN_MS, PROVIDERS_MAX, STOP_DEADLINE_MS } from "../constants.ts";
+import { now } from "../clock.ts";
+import {
+  PROVIDER_RESTART_MAX_MS,
+  PROVIDER_RESTART_MIN_MS,
+  PROVIDERS_MAX,
+  RESTART_WINDOW_MS,
+  STOP_DEADLINE_MS,
+} from "../constants.ts";
 import type { Log } from "../log.ts";
 import { Doorbell } from "../ring/doorbell.ts";
 import { RingObserver } from "../ring/spsc_ring.ts";
@@ -29,6 +36,8 @@ export interface RegistryOptions {
   onLog: (message: Extract<FromThread, { type: "log" }>) => void;
   onProviderMessage: (id: number, body: unknown) => void;
   onChange: () => void;
+  /** A thread cannot be ended, and may still touch contexts that others have by now: nobody can go on. */
+  onLost: (reason: string) => void;
 }
 
 /** `bypassed`: its thread runs, but it does not do its work, and updates go on without it. */
@@ -69,6 +78,8 @@ interface Entry {
   thread: Thread | null;
   pulse: Pulse;
   restarts: number;
+  /** When its thread was started. */
+  startedAt: number;
   past: Float64Array;
   /** Deepest that out queues now gone have been. */
   pastOutMax: number;
@@ -116,6 +127,7 @@ export class ProviderRegistry {
       thread: null,
       pulse: new Pulse(),
       restarts: 0,
+      startedAt: 0,
       past: new Float64Array(16),
       pastOutMax: 0,
     });
@@ -178,6 +190,7 @@ export class ProviderRegistry {
       },
     );
     entry.thread = thread;
+    entry.startedAt = now();
     entry.pulse = new Pulse();
     void thread.gone.then((reason) => this.#onThreadGone(entry, thread, memory, reason));
   }
@@ -188,6 +201,8 @@ export class ProviderRegistry {
     entry.thread = null;
     this.#setState(entry, "failed", reason);
     const { name } = entry.registered;
+    // One that has worked for a while has earned a new start without a long pause.
+    if (now() - entry.startedAt > RESTART_WINDOW_MS) entry.restarts = 0;
     const pauseMs = Math.min(PROVIDER_RESTART_MIN_MS * 2 ** entry.restarts, PROVIDER_RESTART_MAX_MS);
     this.#options.log.error("Provider failed; the pipeline goes on without it", { provider: name, reason, pauseMs });
     const dataplane = this.#dataplane!;
@@ -239,15 +254,28 @@ export class ProviderRegistry {
     }
   }
 
-  /** Ends threads that show no sign of life; what follows is as for a thread that died. */
-  endStuckThreads(memory: DataplaneMemory, stuckAfterMs: number): void {
-    for (const { registered, thread, state, pulse } of this.#entries) {
-      if (thread === null || state === "starting") continue;
+  /**
+   * Ends threads that show no sign of life, and those that have not come up in time; what follows is as for a thread that
+   * died.
+   */
+  endStuckThreads(memory: DataplaneMemory, stuckAfterMs: number, startDeadlineMs: number): void {
+    for (const entry of this.#entries) {
+      const { registered, thread, state, pulse, startedAt } = entry;
+      if (thread === null) continue;
       const age = pulse.ageMs(providerCounters(memory.counters, registered.id)[ProviderCounter.HEARTBEAT]!);
-      if (age < stuckAfterMs) continue;
-      this.#options.log.error("Provider is stuck; its thread is ended", { provider: registered.name });
-      void thread.terminate(`no sign of life for ${Math.round(age)} ms`);
+      if (state === "up" && age >= stuckAfterMs) {
+        this.#endStuck(entry, thread, `no sign of life for ${Math.round(age)} ms`);
+      } else if (state === "starting" && now() - startedAt >= startDeadlineMs) {
+        this.#endStuck(entry, thread, `it has not come up within ${startDeadlineMs} ms`);
+      }
     }
+  }
+
+  #endStuck({ registered: { name } }: Entry, thread: Thread, reason: string): void {
+    this.#options.log.error("Provider is stuck; its thread is ended", { provider: name, reason });
+    void thread.terminate(reason).then((hasEnded) => {
+      if (!hasEnded) this.#options.onLost(`the thread of provider ${name} cannot be ended`);
+    });
   }
 
   /** The threads of threaded providers, and whether they run. */

@@ -2,6 +2,8 @@
  * Threads as the main thread sees them: started, watched, and known to be gone. What to do about a death is the
  * dataplane's business (core/dataplane/dataplane.ts).
  */
+import { setTimeout } from "node:timers";
+import { TERMINATE_DEADLINE_MS } from "../constants.ts";
 import type { DataplaneStart, FromThread, ProviderStart, ToThread } from "./thread.ts";
 
 /** A running thread, made by main.ts. */
@@ -27,6 +29,8 @@ export class Thread {
   /** Resolves with the reason when the thread is gone. */
   readonly gone: Promise<string>;
   #alive = true;
+  /** Why it is being ended by force; empty while it is not. */
+  #ending = "";
 
   constructor(
     name: string,
@@ -42,7 +46,7 @@ export class Thread {
     const onExit = (error: string): void => {
       if (!this.#alive) return;
       this.#alive = false;
-      const reason = error === "" ? `thread ${name} ended` : error;
+      const reason = this.#ending || error || `thread ${name} ended`;
       ready.reject(new Error(reason));
       gone.resolve(reason);
     };
@@ -68,10 +72,43 @@ export class Thread {
     if (this.#alive) this.#handle.post(message, transfer);
   }
 
-  /** Ends the thread; `gone` resolves with `reason`, also where the runtime reports no exit of a terminated thread. */
-  async terminate(reason: string): Promise<void> {
-    if (!this.#alive) return;
-    await this.#handle.terminate();
+  /**
+   * Ends the thread; `gone` resolves with `reason`, also where the runtime reports no exit of a terminated thread. Resolves
+   * with false if it does not end, as one may that waits in the kernel: it is given up, and may still wake up one day.
+   */
+  async terminate(reason: string): Promise<boolean> {
+    if (!this.#alive) return true;
+    this.#ending = reason;
+    const hasEnded = await Promise.race([this.#handle.terminate().then(() => true), expire(TERMINATE_DEADLINE_MS)]);
     this.#onTerminated(reason);
+    return hasEnded;
+  }
+}
+
+function expire(milliseconds: number): Promise<false> {
+  return new Promise((resolve) => setTimeout(() => resolve(false), milliseconds).unref());
+}
+
+/** Deaths of a thread, and whether there are too many of them to go on. */
+export class DeathCount {
+  readonly #windowMs: number;
+  readonly #max: number;
+  #deaths: number[] = [];
+
+  constructor(windowMs: number, max: number) {
+    this.#windowMs = windowMs;
+    this.#max = max;
+  }
+
+  /** Deaths within the window. */
+  get recent(): number {
+    return this.#deaths.length;
+  }
+
+  /** Counts one. True if there were more than may be. */
+  add(time: number): boolean {
+    this.#deaths = this.#deaths.filter((death) => time - death < this.#windowMs);
+    this.#deaths.push(time);
+    return this.#deaths.length > this.#max;
   }
 }

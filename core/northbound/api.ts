@@ -28,7 +28,7 @@ import { nexthopGroupEndpoints } from "./nexthop_groups_api.ts";
 import { createOpenapiDocument } from "./openapi.ts";
 import { OutcomeReader } from "./outcome.ts";
 import { overviewEndpoints } from "./overview.ts";
-import { namedOwner, ownParts, requireOwner, requireWriteAccess, visitingOwner } from "./owner_access.ts";
+import { namedOwner, OwnerAccess, ownParts, requireWriteAccess, visitingOwner } from "./owner_access.ts";
 import { ownerEndpoints } from "./owners_api.ts";
 import { Pacer } from "./pacer.ts";
 import * as parameters from "./parameters.ts";
@@ -71,24 +71,26 @@ export interface ApiParts extends AuditParts, FpmParts, ProvidersParts {
   pacer?: Pacer;
   /** How long the body of a full-state sync may stand still. */
   bodyIdleMs?: number;
+  /** Shared with the sockets, which count what does not come as far as the API. */
+  counters?: NorthboundCounters;
   /** Has the thread's garbage collected soon; see ffi/runtime/runtime.ts. */
   collectGarbage?: () => void;
 }
 
 export function createApi(parts: ApiParts): Hono<Environment> {
-  const counters = new NorthboundCounters();
+  const { pacer = new Pacer(), counters = new NorthboundCounters() } = parts;
   const lag = new LoopLag(parts.shutdown);
   const trend = new Trend(parts);
-  const { pacer = new Pacer() } = parts;
+  const access = new OwnerAccess(parts.rib.owners, counters, parts.log);
   const outcomes = new OutcomeReader(parts.rib, parts.dataplane, parts.links);
   const streams = createStreamParts(parts, counters, pacer, outcomes);
   connectResultEvents(parts.events, parts.rib, outcomes);
   parts.shutdown.addEventListener("abort", () => parts.events.close(), { once: true });
 
   const endpoints: Endpoints = {
-    "/v1/routes": { GET: listRoutes(parts, pacer), POST: updateRoutes(parts, streams) },
+    "/v1/routes": { GET: listRoutes(parts, pacer), POST: updateRoutes(parts, streams, access) },
     "/v1/routes/history": { GET: showHistory(parts) },
-    ...ownerEndpoints(parts, streams),
+    ...ownerEndpoints(parts, streams, access),
     "/v1/lookup": { GET: lookUp(parts) },
     ...nexthopGroupEndpoints({ ...parts, resolver: createResolver(parts) }),
     ...statusEndpoints(parts),
@@ -105,6 +107,9 @@ export function createApi(parts: ApiParts): Hono<Environment> {
   const app = new Hono<Environment>();
   app.use(async (context, next) => {
     await next();
+    // Neither a script's mistake nor another site's page may take an answer for something else.
+    context.res.headers.set("x-content-type-options", "nosniff");
+    context.res.headers.set("cross-origin-resource-policy", "same-origin");
     const route = context.res.status === 404 ? "none" : routePath(context, -1);
     counters.countRequest(route, context.req.method, context.res.status);
   });
@@ -159,12 +164,12 @@ function createStreamParts(
   return { ...given, outcomes, resolver: createResolver(parts), pacer, counters };
 }
 
-function updateRoutes({ rib, dataplane, links }: ApiParts, streams: RouteStreamParts): Handler {
+function updateRoutes({ rib, dataplane, links }: ApiParts, streams: RouteStreamParts, access: OwnerAccess): Handler {
   return (context) => {
     const query = readQuery(context.req.url, parameters.UPDATE_PARAMETERS);
     const { owner: name = OWNER_DEFAULT, ack = "all" } = query;
     const isDryRun = query.dryRun === "true";
-    requireOwner(context, rib.owners, name);
+    access.require(context, name);
     const contentType = readContentType(context);
     const owner = isDryRun ? visitingOwner(rib.owners, name) : namedOwner(rib.owners, name);
     const parts = ownParts(streams, owner);

@@ -158,6 +158,8 @@ export interface OwnerJson {
   takeOver: boolean;
   /** Its clients must show a token to write. */
   hasToken: boolean;
+  /** Clients with certain certificates may write as it over TCP. */
+  hasCertificates: boolean;
   /** Routes that it wants; those of them that are for the FIB, and those behind another owner's. */
   routes: number;
   selected: number;

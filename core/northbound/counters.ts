@@ -1,4 +1,6 @@
 /** What the HTTP side counts of itself; the metrics read it. Main thread. */
+import type { Listener } from "./endpoint.ts";
+import type { GateReason } from "./request_gate.ts";
 
 /**
  * How a full-state sync ended: as it should; with a body that was wrong; with one that never came to its end; or with the
@@ -6,7 +8,23 @@
  */
 export type SyncEnd = "complete" | "refused" | "broken_off" | "ended_early";
 
+/** Why a request or a connection was turned away before anybody looked at what it wanted, or what it had to show was wrong. */
+export type RefusalReason = GateReason | "rate" | "connections" | "timeout" | "tls" | "credentials";
+
 export class NorthboundCounters {
+  readonly refused: Record<RefusalReason, number> = {
+    malformed: 0,
+    too_large: 0,
+    host: 0,
+    cross_site: 0,
+    rate: 0,
+    connections: 0,
+    timeout: 0,
+    tls: 0,
+    credentials: 0,
+  };
+  /** Connections open now. */
+  readonly connections: Record<Listener, () => number> = { unix: () => 0, tcp: () => 0 };
   /** `POST /v1/routes` since the start, those open now, and those whose client went away before the summary. */
   streamsOpened = 0;
   streamsOpen = 0;

@@ -6,8 +6,19 @@ import { Problem } from "./problem.ts";
 /** Where a request came in; tests that name nothing are taken for the unix socket. */
 export type Listener = "unix" | "tcp";
 
+/** What is known of whoever has sent a request, besides the request. */
+export interface Bindings {
+  listener?: Listener;
+  /** Over TCP, where it came from. */
+  address?: string;
+  /** Names in the certificate that the client has shown, if it was verified. */
+  certificateNames?: readonly string[];
+  /** Called when the request has shown that it may write. */
+  onTrusted?: () => void;
+}
+
 export interface Environment {
-  Bindings: { listener?: Listener };
+  Bindings: Bindings;
 }
 
 export const METHODS = ["GET", "POST", "PUT", "DELETE"] as const;

@@ -402,6 +402,19 @@ function northboundSources({ counters, events }: MetricsParts): Source[] {
           value: count,
         })),
     },
+    {
+      name: "dplaned_http_refused_total",
+      help: "Requests and connections turned away, by reason: malformed, too_large, host, cross_site, rate, connections, timeout, tls, credentials.",
+      type: "counter",
+      read: () => Object.entries(counters.refused).map(([reason, value]) => ({ labels: { reason }, value })),
+    },
+    {
+      name: "dplaned_http_connections",
+      help: "Connections open now, by listener.",
+      type: "gauge",
+      read: () =>
+        Object.entries(counters.connections).map(([listener, read]) => ({ labels: { listener }, value: read() })),
+    },
     counter("dplaned_update_streams_total", "Streams of updates opened.", () => counters.streamsOpened),
     gauge("dplaned_update_streams_open", "Streams of updates open now.", () => counters.streamsOpen),
     counter(

@@ -102,12 +102,17 @@ function unknownGroup(number: number): Problem {
 async function readJson(request: Request): Promise<unknown> {
   const pieces: Uint8Array[] = [];
   let length = 0;
-  for await (const piece of request.body ?? []) {
-    length += piece.length;
-    if (length > LINE_BYTES_MAX) {
-      throw new Problem(413, `The nexthop group is longer than ${LINE_BYTES_MAX} bytes`);
+  try {
+    for await (const piece of request.body ?? []) {
+      length += piece.length;
+      if (length > LINE_BYTES_MAX) {
+        throw new Problem(413, `The nexthop group is longer than ${LINE_BYTES_MAX} bytes`);
+      }
+      pieces.push(piece);
     }
-    pieces.push(piece);
+  } catch (error) {
+    // Its client is gone; that is no fault of ours.
+    throw error instanceof Problem ? error : new Problem(400, "The body broke off", "nothing was changed");
   }
   const bytes = new Uint8Array(length);
   let at = 0;

@@ -76,7 +76,13 @@ const updates: Operation["requestBody"] = {
 };
 
 const badToken = problem("The owner needs a token, and it was not shown.");
-const overTcp = problem("Writes are not allowed over TCP, but as an owner with a token.");
+const overTcp = problem("Writes are not allowed over TCP, but as an owner with a token or the client's certificate.");
+const tooManyTokens = problem("Too many wrong tokens of the owner have come from the same address.");
+/** What may become of any request before it is looked at. */
+const turnedAway = problem(
+  "The request was turned away: it is malformed (400, 505), too large (414, 431) or too slow (408), for another host (421) " +
+    "or made by a web page of somebody else (403), one of too many (429), or on one of too many connections (503).",
+);
 
 const updateRoutes: Operation = {
   operationId: "updateRoutes",
@@ -85,7 +91,7 @@ const updateRoutes: Operation = {
     "Updates are applied as they arrive and each gets exactly one result line: in the order of admission for one route, " +
     "in any order between routes. The summary comes last. One bad line never stops the others. The body may go on for " +
     "as long as the client likes; it is read as fast as the dataplane takes it, and not while results are left unread. " +
-    "Over TCP this call needs the owner's token. With dryRun it only tells what it would do.",
+    "Over TCP this call needs the owner's token, or a client certificate that the owner names. With dryRun it only tells what it would do.",
   parameters: queryParameters(parameters.UPDATE_PARAMETERS),
   requestBody: updates,
   responses: {
@@ -95,6 +101,7 @@ const updateRoutes: Operation = {
     400: badQuery,
     401: badToken,
     403: overTcp,
+    429: tooManyTokens,
     415: problem("Updates cannot be of this content type."),
     503: problem("There are too many owners."),
   },
@@ -121,6 +128,7 @@ const syncRoutes: Operation = {
     400: problem("A query parameter is wrong, or the body is, or it broke off. `errors` has the first wrong lines."),
     401: badToken,
     403: overTcp,
+    429: tooManyTokens,
     408: problem("The body stood still."),
     409: problem("Another full-state sync of the owner is under way."),
     413: problem("There are more routes in the body than the owner may have, or than there is room for."),
@@ -140,6 +148,7 @@ const withdrawRoutes: Operation = {
     400: badQuery,
     401: badToken,
     403: overTcp,
+    429: tooManyTokens,
     404: problem("Nobody has named this owner."),
     409: problem("A full-state sync of the owner is under way."),
     503: problem("The dataplane takes no more updates."),
@@ -346,7 +355,7 @@ const TAGS = [
   { name: "Pages", description: "For people, and this document.", paths: ["/"] },
 ] as const;
 
-/** Puts each call into its group, and adds the commands that make it. */
+/** Puts each call into its group, adds the commands that make it, and what becomes of any request that is turned away. */
 function complete(paths: OpenapiDocument["paths"]): OpenapiDocument["paths"] {
   const completed = Object.entries(paths).map(([path, methods]) => {
     const tag = TAGS.find(({ paths: begins }) => begins.some((begin) => path.startsWith(begin)));
@@ -357,7 +366,8 @@ function complete(paths: OpenapiDocument["paths"]): OpenapiDocument["paths"] {
         source: command,
       }));
       const added = samples.length === 0 ? {} : { "x-codeSamples": samples };
-      return [method, { ...operation, tags: [tag?.name ?? "Pages"], ...added }] as const;
+      const responses = { ...operation.responses, default: turnedAway };
+      return [method, { ...operation, responses, tags: [tag?.name ?? "Pages"], ...added }] as const;
     });
     return [path, Object.fromEntries(operations)] as const;
   });
@@ -365,7 +375,6 @@ function complete(paths: OpenapiDocument["paths"]): OpenapiDocument["paths"] {
 }
 
 export function createOpenapiDocument(version: string): OpenapiDocument {
-  const none = parameters.NO_PARAMETERS;
   return {
     openapi: "3.1.0",
     info: {
@@ -375,100 +384,105 @@ export function createOpenapiDocument(version: string): OpenapiDocument {
       license: { name: "Apache License 2.0", identifier: "Apache-2.0" },
     },
     tags: TAGS.map(({ name, description }) => ({ name, description })),
-    paths: complete({
-      "/v1/routes": { get: listRoutes, post: updateRoutes },
-      "/v1/routes/history": {
-        get: get(
-          "showHistory",
-          "What happened to the routes of one prefix, and why they are as they are",
-          parameters.HISTORY_PARAMETERS,
-          {
-            200: jsonAnswer(
-              "Its routes, those that are gone too as long as they are remembered, each with its story.",
-              "RouteHistory",
-            ),
-            400: badQuery,
-          },
-        ),
-      },
-      "/v1/owners": {
-        get: get("listOwners", "Who owns routes, on which terms, and how many", none, {
-          200: jsonAnswer("Owners, and last what is nobody's.", "Owners"),
+    paths: complete(createPaths()),
+    components: { schemas: SCHEMAS },
+  };
+}
+
+function createPaths(): OpenapiDocument["paths"] {
+  const none = parameters.NO_PARAMETERS;
+  return {
+    "/v1/routes": { get: listRoutes, post: updateRoutes },
+    "/v1/routes/history": {
+      get: get(
+        "showHistory",
+        "What happened to the routes of one prefix, and why they are as they are",
+        parameters.HISTORY_PARAMETERS,
+        {
+          200: jsonAnswer(
+            "Its routes, those that are gone too as long as they are remembered, each with its story.",
+            "RouteHistory",
+          ),
           400: badQuery,
-        }),
-      },
-      "/v1/owners/{owner}/routes": { put: syncRoutes, delete: withdrawRoutes },
-      "/v1/lookup": {
-        get: get("lookUp", "Longest-prefix match in what is programmed", parameters.LOOKUP_PARAMETERS, {
-          200: jsonAnswer("The route that the kernel uses, or null.", "Lookup"),
+        },
+      ),
+    },
+    "/v1/owners": {
+      get: get("listOwners", "Who owns routes, on which terms, and how many", none, {
+        200: jsonAnswer("Owners, and last what is nobody's.", "Owners"),
+        400: badQuery,
+      }),
+    },
+    "/v1/owners/{owner}/routes": { put: syncRoutes, delete: withdrawRoutes },
+    "/v1/lookup": {
+      get: get("lookUp", "Longest-prefix match in what is programmed", parameters.LOOKUP_PARAMETERS, {
+        200: jsonAnswer("The route that the kernel uses, or null.", "Lookup"),
+        400: badQuery,
+      }),
+    },
+    "/v1/nexthop-groups": {
+      get: get("listNexthopGroups", "All shared nexthop groups, by number", none, {
+        200: jsonAnswer("The groups.", "NexthopGroups"),
+        400: badQuery,
+      }),
+    },
+    "/v1/nexthop-groups/{id}": { get: showNexthopGroup, put: setNexthopGroup, delete: deleteNexthopGroup },
+    "/v1/overview": {
+      get: get("showOverview", "What the dashboard shows, in one answer", parameters.OVERVIEW_PARAMETERS, {
+        200: jsonAnswer("Counters, state, the last minutes by second, and the latest troubles.", "Overview"),
+        400: badQuery,
+      }),
+    },
+    "/v1/dplane": {
+      get: get("showDplane", "Counters of the dataplane", none, {
+        200: jsonAnswer("Counters.", "Dplane"),
+        400: badQuery,
+      }),
+    },
+    ...providerPaths,
+    "/v1/fpm": {
+      get: get("showFpm", "The FPM server with its peers, and the providers that export to another one", none, {
+        200: jsonAnswer("Peers and clients, with their counters since the daemon's start.", "Fpm"),
+        400: badQuery,
+      }),
+    },
+    "/v1/fpm/clients/{client}/replay": { post: replayFpm },
+    "/v1/audit": {
+      get: get("showAudits", "What audits have found, and what is being repaired", none, {
+        200: jsonAnswer("Counts.", "AuditStatus"),
+        400: badQuery,
+      }),
+      post: {
+        operationId: "audit",
+        summary: "Compare the kernel with what it should hold, and repair what differs",
+        description:
+          "Answers when the kernel has been read and compared; repairs follow at once. Over TCP this call is forbidden.",
+        responses: {
+          200: jsonAnswer("What was found.", "Audit"),
           400: badQuery,
-        }),
-      },
-      "/v1/nexthop-groups": {
-        get: get("listNexthopGroups", "All shared nexthop groups, by number", none, {
-          200: jsonAnswer("The groups.", "NexthopGroups"),
-          400: badQuery,
-        }),
-      },
-      "/v1/nexthop-groups/{id}": { get: showNexthopGroup, put: setNexthopGroup, delete: deleteNexthopGroup },
-      "/v1/overview": {
-        get: get("showOverview", "What the dashboard shows, in one answer", parameters.OVERVIEW_PARAMETERS, {
-          200: jsonAnswer("Counters, state, the last minutes by second, and the latest troubles.", "Overview"),
-          400: badQuery,
-        }),
-      },
-      "/v1/dplane": {
-        get: get("showDplane", "Counters of the dataplane", none, {
-          200: jsonAnswer("Counters.", "Dplane"),
-          400: badQuery,
-        }),
-      },
-      ...providerPaths,
-      "/v1/fpm": {
-        get: get("showFpm", "The FPM server with its peers, and the providers that export to another one", none, {
-          200: jsonAnswer("Peers and clients, with their counters since the daemon's start.", "Fpm"),
-          400: badQuery,
-        }),
-      },
-      "/v1/fpm/clients/{client}/replay": { post: replayFpm },
-      "/v1/audit": {
-        get: get("showAudits", "What audits have found, and what is being repaired", none, {
-          200: jsonAnswer("Counts.", "AuditStatus"),
-          400: badQuery,
-        }),
-        post: {
-          operationId: "audit",
-          summary: "Compare the kernel with what it should hold, and repair what differs",
-          description:
-            "Answers when the kernel has been read and compared; repairs follow at once. Over TCP this call is forbidden.",
-          responses: {
-            200: jsonAnswer("What was found.", "Audit"),
-            400: badQuery,
-            403: problem("Writes are not allowed over TCP."),
-            503: problem("The kernel could not be read."),
-          },
+          403: problem("Writes are not allowed over TCP."),
+          503: problem("The kernel could not be read."),
         },
       },
-      "/v1/events": { get: events },
-      "/healthz": {
-        get: get("health", "Whether the process works", none, {
-          200: jsonAnswer("Every worker lives.", "Health"),
-          503: jsonAnswer("A worker is dead or stuck.", "Health"),
-        }),
-      },
-      "/readyz": {
-        get: get("readiness", "Whether startup is done and all providers are up", none, {
-          200: jsonAnswer("Ready.", "Readiness"),
-          503: jsonAnswer("Not ready, or shutting down.", "Readiness"),
-        }),
-      },
-      "/metrics": {
-        get: get("metrics", "Every counter, for Prometheus", none, {
-          200: answer("Metrics in the text format.", "text/plain", TEXT),
-        }),
-      },
-      ...pagePaths,
-    }),
-    components: { schemas: SCHEMAS },
+    },
+    "/v1/events": { get: events },
+    "/healthz": {
+      get: get("health", "Whether the process works", none, {
+        200: jsonAnswer("Every worker lives.", "Health"),
+        503: jsonAnswer("A worker is dead or stuck.", "Health"),
+      }),
+    },
+    "/readyz": {
+      get: get("readiness", "Whether startup is done and all providers are up", none, {
+        200: jsonAnswer("Ready.", "Readiness"),
+        503: jsonAnswer("Not ready, or shutting down.", "Readiness"),
+      }),
+    },
+    "/metrics": {
+      get: get("metrics", "Every counter, for Prometheus", none, {
+        200: answer("Metrics in the text format.", "text/plain", TEXT),
+      }),
+    },
+    ...pagePaths,
   };
 }

@@ -182,6 +182,7 @@ const owner: Schema = object({
   tables: { type: "array", items: range(1, U32_MAX, "Table that it may write to; all of them where none is listed.") },
   takeOver: { type: "boolean", description: "It may replace what others have put into the kernel." },
   hasToken: { type: "boolean", description: "Its clients must show a token to write." },
+  hasCertificates: { type: "boolean", description: "Clients with certain certificates may write as it over TCP." },
   routes: count("Routes that it wants."),
   selected: count("Those of them that are for the FIB."),
   held: count("Those behind another owner's."),

@@ -1,21 +1,28 @@
 /**
  * Who may write as which owner. Whoever can open the unix socket may write, but for an owner with a token only who shows
- * it; over TCP nobody else may write at all. Main thread.
+ * it; over TCP only who shows an owner's token or client certificate. Main thread.
  */
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { Context, MiddlewareHandler } from "hono";
+import type { Log } from "../log.ts";
 import { OWNER_SETTINGS, Owner, type Owners } from "../rib/owners.ts";
 import { OWNERS_MAX } from "../rib/route_store.ts";
+import type { NorthboundCounters } from "./counters.ts";
 import type { Environment } from "./endpoint.ts";
 import { Problem } from "./problem.ts";
+import { RateLimit, rateKey } from "./rate_limit.ts";
 import type { RouteStreamParts } from "./route_stream.ts";
 
 const OWNER_NAME = /^[A-Za-z0-9][A-Za-z0-9._:@-]{0,63}$/;
 
-/** Paths whose handlers call {@linkcode requireOwner}, and so can tell who may write over TCP. */
+/** Paths whose handlers call {@linkcode OwnerAccess.require}, and so can tell who may write over TCP. */
 const OWNERS_PATHS = /^\/v1\/(?:routes|owners\/[^/]+\/routes)$/;
 
-/** Lets no write in over TCP but those for which an owner's token can be shown. */
+/** Wrong tokens for one owner from one place: so many at once, and one in so many seconds from then on. */
+const WRONG_TOKENS_BURST = 10;
+const WRONG_TOKEN_SECONDS = 5;
+
+/** Lets no write in over TCP but those for which it can be shown that one may. */
 export const requireWriteAccess: MiddlewareHandler<Environment> = async (context, next) => {
   const { method, path } = context.req;
   const isRead = method === "GET" || method === "HEAD";
@@ -23,25 +30,61 @@ export const requireWriteAccess: MiddlewareHandler<Environment> = async (context
   await next();
 };
 
-/** Throws a {@linkcode Problem} unless the request may write as the owner of this name. */
-export function requireOwner(context: Context<Environment>, owners: Owners, name: string): void {
-  if (!OWNER_NAME.test(name)) {
-    throw new Problem(
-      400,
-      `${JSON.stringify(name)} is no name of an owner`,
-      "a name has letters, digits, `.`, `_`, `:`, `@` and `-`, at most 64, and begins with a letter or digit",
-    );
+export class OwnerAccess {
+  readonly #owners: Owners;
+  readonly #counters: NorthboundCounters;
+  readonly #log: Log;
+  readonly #wrongTokens = new RateLimit(WRONG_TOKENS_BURST, 1 / WRONG_TOKEN_SECONDS);
+
+  constructor(owners: Owners, counters: NorthboundCounters, log: Log) {
+    this.#owners = owners;
+    this.#counters = counters;
+    this.#log = log;
   }
-  const token = owners.find(name)?.settings.token ?? null;
-  if (token === null) {
-    if (isTcp(context)) throw forbidden(context.req.method);
-    return;
+
+  /** Throws a {@linkcode Problem} unless the request may write as the owner of this name. */
+  require(context: Context<Environment>, name: string): void {
+    if (!OWNER_NAME.test(name)) {
+      throw new Problem(
+        400,
+        `${JSON.stringify(name)} is no name of an owner`,
+        "a name has letters, digits, `.`, `_`, `:`, `@` and `-`, at most 64, and begins with a letter or digit",
+      );
+    }
+    const { token, certificates } = this.#owners.find(name)?.settings ?? OWNER_SETTINGS;
+    const shown = context.env?.certificateNames ?? [];
+    if (!certificates.some((each) => shown.includes(each))) {
+      if (token !== null) this.#requireToken(context, name, token);
+      else if (isTcp(context)) throw forbidden(context.req.method);
+    }
+    context.env?.onTrusted?.();
   }
-  const shown = /^Bearer +(\S+) *$/i.exec(context.req.header("authorization") ?? "")?.[1];
-  if (shown !== undefined && isSameSecret(shown, token)) return;
-  const detail = shown === undefined ? `Owner ${name} needs a token` : `This is not the token of owner ${name}`;
-  const hint = "send Authorization: Bearer TOKEN (dplaned --token-file FILE), with what [[owner]] token-file has";
-  throw new Problem(401, detail, hint, { "www-authenticate": 'Bearer realm="dplaned"' });
+
+  #requireToken(context: Context<Environment>, name: string, token: string): void {
+    const shown = /^Bearer +(\S+) *$/i.exec(context.req.header("authorization") ?? "")?.[1];
+    const hint = "send Authorization: Bearer TOKEN (dplaned --token-file FILE), with what [[owner]] token-file has";
+    const challenge = { "www-authenticate": 'Bearer realm="dplaned"' };
+    if (shown === undefined) throw new Problem(401, `Owner ${name} needs a token`, hint, challenge);
+    const address = context.env?.address ?? "";
+    // Whoever has shown too many is not told whether this one is right: else guessing would go on.
+    const key = `${name} ${rateKey(address)}`;
+    const seconds = this.#wrongTokens.waitSeconds(key);
+    if (seconds > 0) {
+      this.#counters.refused.credentials += 1;
+      const headers = { "retry-after": String(seconds) };
+      throw new Problem(
+        429,
+        `Too many wrong tokens for owner ${name} have come from here`,
+        "wait, and correct it",
+        headers,
+      );
+    }
+    if (isSameSecret(shown, token)) return;
+    this.#wrongTokens.take(key);
+    this.#counters.refused.credentials += 1;
+    this.#log.warn("A wrong token was shown", { owner: name, address: address === "" ? "unix socket" : address });
+    throw new Problem(401, `This is not the token of owner ${name}`, hint, challenge);
+  }
 }
 
 function isTcp(context: Context<Environment>): boolean {
@@ -49,7 +92,8 @@ function isTcp(context: Context<Environment>): boolean {
 }
 
 function forbidden(method: string): Problem {
-  const hint = "use the unix socket, /run/dplaned/dplaned.sock by default, or an owner with a token";
+  const hint =
+    "use the unix socket, /run/dplaned/dplaned.sock by default, or an owner with a token or the client's certificate";
   return new Problem(403, `${method} is not allowed over TCP`, hint);
 }
 

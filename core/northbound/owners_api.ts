@@ -6,7 +6,7 @@ import { RouteSync } from "../rib/sync.ts";
 import type { ApiParts } from "./api.ts";
 import { type OwnerJson, type OwnersJson, UPDATE_CONTENT_TYPES } from "./api_types.ts";
 import { type Endpoints, type Handler, json, readContentType } from "./endpoint.ts";
-import { namedOwner, ownParts, requireOwner, visitingOwner } from "./owner_access.ts";
+import { namedOwner, type OwnerAccess, ownParts, visitingOwner } from "./owner_access.ts";
 import * as parameters from "./parameters.ts";
 import { planSync } from "./plan_stream.ts";
 import { Problem, problemResponse } from "./problem.ts";
@@ -18,7 +18,7 @@ import { stageBody } from "./sync_staging.ts";
 import { SyncStream } from "./sync_stream.ts";
 import { UpdateBody } from "./update_body.ts";
 
-export function ownerEndpoints(parts: ApiParts, streams: RouteStreamParts): Endpoints {
+export function ownerEndpoints(parts: ApiParts, streams: RouteStreamParts, access: OwnerAccess): Endpoints {
   return {
     "/v1/owners": {
       GET: (context) => {
@@ -27,20 +27,20 @@ export function ownerEndpoints(parts: ApiParts, streams: RouteStreamParts): Endp
       },
     },
     "/v1/owners/:owner/routes": {
-      PUT: syncRoutes(parts, streams, false),
-      DELETE: syncRoutes(parts, streams, true),
+      PUT: syncRoutes(parts, streams, access, false),
+      DELETE: syncRoutes(parts, streams, access, true),
     },
   };
 }
 
 /** Makes the owner's routes exactly those of the body; of a withdrawal those of none, whatever its body has. */
-function syncRoutes(parts: ApiParts, streams: RouteStreamParts, isWithdrawal: boolean): Handler {
+function syncRoutes(parts: ApiParts, streams: RouteStreamParts, access: OwnerAccess, isWithdrawal: boolean): Handler {
   const { owners } = parts.rib;
   return (context) => {
     const query = readQuery(context.req.url, parameters.SYNC_PARAMETERS);
     const name = context.req.param("owner") ?? "";
     const isDryRun = query.dryRun === "true";
-    requireOwner(context, owners, name);
+    access.require(context, name);
     const contentType = isWithdrawal ? "" : readContentType(context);
     if (isWithdrawal && owners.find(name) === undefined) {
       throw new Problem(404, `There is no owner ${name}`, "GET /v1/owners lists those that there are");
@@ -95,7 +95,7 @@ export function describeOwners({ owners }: Rib): OwnersJson {
 }
 
 function describeOwner({ name, isConfigured, settings, routes, selected, isSyncing, syncedAt }: Owner): OwnerJson {
-  const { distance, prefixLimit, tables, takeOver, token } = settings;
+  const { distance, prefixLimit, tables, takeOver, token, certificates } = settings;
   return {
     name,
     configured: isConfigured,
@@ -104,6 +104,7 @@ function describeOwner({ name, isConfigured, settings, routes, selected, isSynci
     tables: [...tables],
     takeOver,
     hasToken: token !== null,
+    hasCertificates: certificates.length > 0,
     routes,
     selected,
     held: routes - selected,

@@ -10,10 +10,15 @@ const TITLES: Readonly<Record<number, string>> = {
   408: "Request timeout",
   409: "Conflict",
   413: "Content too large",
+  414: "URI too long",
   415: "Unsupported media type",
+  421: "Misdirected request",
   422: "Unprocessable content",
+  429: "Too many requests",
+  431: "Header fields too large",
   500: "Internal error",
   503: "Unavailable",
+  505: "HTTP version not supported",
 };
 
 /** A request that cannot be served: thrown by handlers, answered by the API. */
@@ -32,14 +37,20 @@ export class Problem extends Error {
     this.hint = hint;
     this.headers = headers;
   }
+
+  get title(): string {
+    return TITLES[this.status] ?? "Error";
+  }
 }
 
-export function problemResponse({ status, message, hint, headers, errors, errorCount }: Problem): Response {
-  const body: ProblemJson = { title: TITLES[status] ?? "Error", status, detail: message };
+export function problemJson({ status, title, message, hint, errors, errorCount }: Problem): string {
+  const body: ProblemJson = { title, status, detail: message };
   if (hint !== undefined) body.hint = hint;
   if (errorCount > 0) Object.assign(body, { errorCount, errors });
-  return new Response(`${JSON.stringify(body)}\n`, {
-    status,
-    headers: { "content-type": PROBLEM_CONTENT_TYPE, ...headers },
-  });
+  return `${JSON.stringify(body)}\n`;
+}
+
+export function problemResponse(problem: Problem): Response {
+  const { status, headers } = problem;
+  return new Response(problemJson(problem), { status, headers: { "content-type": PROBLEM_CONTENT_TYPE, ...headers } });
 }

@@ -49,8 +49,10 @@ export async function claimSocketPath(path: string): Promise<void> {
 /** Gives the socket to the group `dplaned`, where there is one. */
 export function openToGroup(path: string, log: Log): void {
   chmodSync(path, SOCKET_MODE);
-  const group = groupNumber(GROUP);
+  const group = socketGroup();
   if (group === undefined) return;
+  // As it is where the directory hands its group on, which needs no right of ours.
+  if (lstatSync(path).gid === group) return;
   try {
     chownSync(path, process.getuid?.() ?? 0, group);
   } catch (error) {
@@ -88,7 +90,8 @@ function probe(path: string): Promise<string> {
   });
 }
 
-function groupNumber(name: string): number | undefined {
+/** The number of the group that may use the socket; undefined where there is none of its name. */
+export function socketGroup(): number | undefined {
   let groups: string;
   try {
     groups = readFileSync("/etc/group", "utf8");
@@ -97,7 +100,7 @@ function groupNumber(name: string): number | undefined {
   }
   for (const line of groups.split("\n")) {
     const [group, , number] = line.split(":");
-    if (group === name && number !== undefined && /^\d+$/.test(number)) return Number(number);
+    if (group === GROUP && number !== undefined && /^\d+$/.test(number)) return Number(number);
   }
   return undefined;
 }

@@ -12,6 +12,8 @@ export interface OwnerSettings {
   distance: number;
   /** What its clients must show to write; null for nothing. */
   token: string | null;
+  /** Names of client certificates with which they may write over TCP, as `DNS:frr.example`. */
+  certificates: readonly string[];
   /** Routes that it may have; 0 for any number. */
   prefixLimit: number;
   /** Tables that it may write to; empty for all. */
@@ -23,6 +25,7 @@ export interface OwnerSettings {
 export const OWNER_SETTINGS: OwnerSettings = {
   distance: OWNER_DISTANCE_DEFAULT,
   token: null,
+  certificates: [],
   prefixLimit: 0,
   tables: [],
   takeOver: false,

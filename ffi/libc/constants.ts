@@ -28,15 +28,19 @@ export const O_CLOEXEC = 0o2000000;
 // include/uapi/asm-generic/poll.h
 export const POLLIN = 0x1;
 
-// include/uapi/linux/sched.h
-export const CLONE_NEWNET = 0x40000000;
-
 // include/uapi/linux/prctl.h
 export const PR_SET_PDEATHSIG = 1;
+export const PR_SET_DUMPABLE = 4;
+export const PR_CAPBSET_DROP = 24;
 export const PR_SET_NO_NEW_PRIVS = 38;
 
 // include/uapi/linux/capability.h
 export const LINUX_CAPABILITY_VERSION_3 = 0x20080522;
+/** As many as two words of `struct __user_cap_data_struct` can hold. */
+export const CAPABILITIES_MAX = 64;
+
+// include/uapi/linux/sched.h
+export const CLONE_NEWNET = 0x40000000;
 
 // include/uapi/asm-generic/signal.h
 export const SIGKILL = 9;

@@ -7,7 +7,7 @@
  * - `size_t` is passed in its full width: in a 32-bit parameter the upper half of the register would be undefined.
  * - `ssize_t` is read as a 32-bit int, which is its lower half and so exact: nothing here moves 2 GiB at once. A 64-bit
  *   result would be a BigInt on Deno, allocated at each call.
- * - `open` is variadic in C; on Linux x86-64 and arm64 integer arguments travel there as in any other call.
+ * - `open` and `prctl` are variadic in C; on Linux x86-64 and arm64 integer arguments travel there as in any other call.
  */
 
 type ParameterType = "i32" | "u32" | "usize" | "buffer";
@@ -27,10 +27,6 @@ export const LIBC_SYMBOLS = {
   open: { parameters: ["buffer", "i32"], result: "i32" },
   /** int close(int fd) */
   close: { parameters: ["i32"], result: "i32" },
-  /** int prctl(int option, unsigned long arg2, unsigned long arg3, unsigned long arg4, unsigned long arg5) */
-  prctl: { parameters: ["i32", "usize", "usize", "usize", "usize"], result: "i32" },
-  /** int capset(cap_user_header_t hdrp, const cap_user_data_t datap) */
-  capset: { parameters: ["buffer", "buffer"], result: "i32" },
   /** int setns(int fd, int nstype) */
   setns: { parameters: ["i32", "i32"], result: "i32" },
   /** int socket(int domain, int type, int protocol) */
@@ -51,6 +47,14 @@ export const LIBC_SYMBOLS = {
   recvfrom: { parameters: ["i32", "buffer", "usize", "i32", "buffer", "buffer"], result: "i32" },
   /** int poll(struct pollfd *fds, nfds_t nfds, int timeout) */
   poll: { parameters: ["buffer", "usize", "i32"], result: "i32" },
+  /** int prctl(int op, ...), of unsigned long arg2 to arg5 */
+  prctl: { parameters: ["i32", "usize", "usize", "usize", "usize"], result: "i32" },
+  /** int capset(cap_user_header_t header, const cap_user_data_t data); of the calling thread alone */
+  capset: { parameters: ["buffer", "buffer"], result: "i32" },
+  /** int setgroups(size_t size, const gid_t *list) */
+  setgroups: { parameters: ["usize", "buffer"], result: "i32" },
+  /** int execve(const char *path, char *const argv[], char *const envp[]) */
+  execve: { parameters: ["buffer", "buffer", "buffer"], result: "i32" },
 } as const satisfies Record<string, Prototype>;
 
 type Symbols = typeof LIBC_SYMBOLS;

@@ -13,7 +13,7 @@ import {
   type ReadingIsComplete,
 } from "../../core/model/kernel_event.ts";
 import { Family } from "../../core/model/route.ts";
-import { errnoName } from "../../ffi/libc/errno.ts";
+import { errnoName, SyscallError } from "../../ffi/libc/errno.ts";
 import type { Libc } from "../../ffi/libc/symbols.ts";
 import * as c from "../../ffi/netlink/constants.ts";
 import type { DumpResult } from "../../ffi/netlink/dump.ts";
@@ -112,7 +112,7 @@ class Monitor {
       this.#hear();
       const { number, ifindex } = this.#request();
       if (number === done) continue;
-      this.#read(number, ifindex);
+      this.#tryToRead(number, ifindex);
       done = number;
     }
     this.#links.close();
@@ -144,7 +144,7 @@ class Monitor {
     this.#filterEchoes();
     this.#drain(this.#links);
     this.#drain(this.#routes);
-    if (this.#areLinksLost) this.#areLinksLost = this.#readLinks() !== 0;
+    if (this.#areLinksLost) this.#areLinksLost = !this.#tryToReadLinks();
   }
 
   /** Has the kernel keep the provider's changes out of the socket, where they would take the room of others'. */
@@ -195,7 +195,8 @@ class Monitor {
     let bytes: number;
     do bytes = this.#links.receive(this.#buffer);
     while (bytes > 0 || bytes === RECEIVE_OVERRUN || bytes === RECEIVE_TRUNCATED);
-    const socket = openNetlinkSocket(this.#libc, { netns: this.#start.netns, receiveBufferBytes: DUMP_BUFFER_BYTES });
+    const { netns } = this.#start;
+    const socket = openNetlinkSocket(this.#libc, { netns, receiveBufferBytes: DUMP_BUFFER_BYTES });
     const { dump, links } = readLinks(socket, this.#sequence);
     socket.close();
     this.#sequence += dump.restarts + 1;
@@ -209,12 +210,19 @@ class Monitor {
     this.#isOverrunTold = false;
     const { netns, protocol } = this.#start;
     const socket = openNetlinkSocket(this.#libc, { netns, strictCheck: true, receiveBufferBytes: DUMP_BUFFER_BYTES });
+    try {
+      this.#readWith(socket, protocol, reading, ifindex);
+    } finally {
+      socket.close();
+    }
+  }
+
+  #readWith(socket: NetlinkSocket, protocol: number, reading: number, ifindex: number): void {
     const { dump, objects } = readNexthops(socket, protocol, this.#sequence);
     this.#sequence += dump.restarts + 1;
     this.#post({ type: "nexthops", reading, objects });
     const ipv4 = this.#readRoutes(socket, reading, ifindex, Family.IPV4);
     const ipv6 = this.#readRoutes(socket, reading, ifindex, Family.IPV6);
-    socket.close();
     const complete: ReadingIsComplete = {
       ipv4: isComplete(ipv4.dump),
       ipv6: isComplete(ipv6.dump),
@@ -225,6 +233,27 @@ class Monitor {
     this.#complainOf("IPv6 routes", ipv6.dump);
     const routes = ipv4.routes + ipv6.routes;
     this.#post({ type: "read", reading, routes, unreadable: ipv4.unreadable + ipv6.unreadable, complete });
+  }
+
+  /** A reading for which no socket can be had, as when clients have all descriptors, is one that came to nothing. */
+  #tryToRead(reading: number, ifindex: number): void {
+    try {
+      this.#read(reading, ifindex);
+    } catch (error) {
+      if (!(error instanceof SyscallError)) throw error;
+      this.#log.error("The kernel could not be read", { what: "anything", reason: error.message });
+      const complete: ReadingIsComplete = { ipv4: false, ipv6: false, nexthops: false };
+      this.#post({ type: "read", reading, routes: 0, unreadable: 0, complete });
+    }
+  }
+
+  #tryToReadLinks(): boolean {
+    try {
+      return this.#readLinks() === 0;
+    } catch (error) {
+      if (error instanceof SyscallError) return false;
+      throw error;
+    }
   }
 
   #readRoutes(socket: NetlinkSocket, reading: number, ifindex: number, family: Family) {

@@ -88,6 +88,8 @@ class PluginProvider implements Provider {
   #window = 0;
   /** The process that decides; null while there is none. */
   #life: PluginLife | null = null;
+  /** One that is being loaded or started. */
+  #coming: PluginLife | null = null;
   #upSince = 0;
   /** What the plugin wants, as its last process said. Until one has, it is taken to decide. */
   #wants: Loaded = { decides: true, undoes: false, exports: false, metrics: [] };
@@ -178,6 +180,8 @@ class PluginProvider implements Provider {
     if (this.#lookTimer !== null) clearInterval(this.#lookTimer);
     if (this.#restartTimer !== null) clearTimeout(this.#restartTimer);
     this.#pump.end();
+    // Nobody would be there any more to end it when it comes up.
+    this.#coming?.kill("dplaned is shutting down");
     await this.#life?.finish();
     this.#settleAll("dplaned is shutting down");
   }
@@ -356,6 +360,7 @@ class PluginProvider implements Provider {
       onReport: () => this.#tally.report(life.counts, life.metricValues),
       onEnd: (reason) => this.#onEnd(life, reason),
     });
+    this.#coming = life;
     // Until it decides, nobody else looks after it.
     const watch = setInterval(() => life.look(now()), LOOK_MS);
     try {
@@ -380,6 +385,7 @@ class PluginProvider implements Provider {
       clearInterval(watch);
     }
     if (this.#isEnding) return life.finish();
+    this.#coming = null;
     this.#life = life;
     this.#upSince = now();
     this.#pump.begin(this.#wants.exports);
@@ -391,6 +397,7 @@ class PluginProvider implements Provider {
 
   /** A process ended although nobody asked it to. */
   #onEnd(life: PluginLife, reason: string): void {
+    if (life === this.#coming) this.#coming = null;
     if (life !== this.#life) return; // whoever waits for it to come up is told
     this.#life = null;
     this.#pump.end();

@@ -1,6 +1,6 @@
 /** The compiled binary by itself: it starts, says what is wrong, and takes nothing from the directory that it starts in. */
 import assert from "node:assert/strict";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
@@ -52,19 +52,5 @@ describe("the compiled binary", () => {
     const { status, stderr } = await runBinary(["run", "--config", join(folder, "none.toml")]);
     assert.equal(status, 2);
     assert.match(stderr, /none\.toml/);
-  });
-
-  it("runs no foreign code from its working directory, which a root daemon must not", { skip }, async () => {
-    const proof = join(folder, "was-here");
-    writeFileSync(join(folder, "evil.ts"), `require("node:fs").writeFileSync(${JSON.stringify(proof)}, "");\n`);
-    writeFileSync(join(folder, "bunfig.toml"), 'preload = ["./evil.ts"]\n');
-    writeFileSync(join(folder, ".env"), `DPLANED_DAEMON_SOCKET=${join(folder, "env.sock")}\n`);
-    const { status, stderr } = await runBinary(["show", "dplane"], {
-      cwd: folder,
-      environment: { DPLANED_DAEMON_SOCKET: undefined },
-    });
-    assert.equal(status, 3);
-    assert.doesNotMatch(stderr, /env\.sock/);
-    assert.ok(!existsSync(proof));
   });
 });

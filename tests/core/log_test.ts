@@ -207,6 +207,31 @@ describe("createLog", () => {
     assert.ok(lost > 500, `${lost} lines were lost`);
   });
 
+  it("counts what a full disk does not take, and says so when there is room again", () => {
+    let text = "";
+    let isFull = false;
+    const root = createLog({
+      level: "info",
+      format: "json",
+      environment: {},
+      writeCall: (_fd, bytes, offset, length) => {
+        if (isFull) throw Object.assign(new Error("no space"), { code: "ENOSPC" });
+        text += new TextDecoder().decode(bytes.subarray(offset, offset + length));
+        return length;
+      },
+    });
+    const log = root.category("test");
+    log.info("before");
+    isFull = true;
+    for (let line = 0; line < 50; line++) log.info("lost", { line });
+    isFull = false;
+    log.info("after");
+    const messages = text.trimEnd().split("\n");
+    assert.equal(messages.length, 3);
+    assert.match(messages[1]!, /"message":"after"/);
+    assert.equal((JSON.parse(messages[2]!) as { lost: number }).lost, 50);
+  });
+
   it("goes on when the reader is gone for good", () => {
     const { log } = capture({
       writeCall: () => {

@@ -3,33 +3,17 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { LINE_BYTES_MAX } from "../../core/constants.ts";
-import { addressBits, isHostBitsZero } from "../../core/model/prefix.ts";
-import { createRouteUpdate, Family, RouteType, type RouteUpdate, UpdateOp } from "../../core/model/route.ts";
+import { createRouteUpdate } from "../../core/model/route.ts";
 import { BodyFormat, createSplitter } from "../../core/northbound/line_splitter.ts";
 import { formatRejection } from "../../core/northbound/result_json.ts";
 import { SplitKind } from "../../core/northbound/splitter.ts";
 import { UPDATE_ERRORS } from "../../core/northbound/update_error.ts";
 import { parseUpdateObject } from "../../core/northbound/update_json.ts";
 import { parseUpdate } from "../../core/northbound/update_text.ts";
+import { checkSound } from "../support/sound_update.ts";
 
 const resolver = { deviceIndex: (name: string) => (name === "v0" ? 3 : 0), vrfTable: (name: string) => name.length };
 const FORMATS = [BodyFormat.NDJSON, BodyFormat.JSON, BodyFormat.LINES];
-
-/** What every accepted update keeps to, whichever way it came. */
-function checkSound(update: RouteUpdate): void {
-  const bits = addressBits(update.family);
-  assert.ok(update.family === Family.IPV4 || update.family === Family.IPV6);
-  assert.ok(update.prefixLength <= bits && isHostBitsZero(update.prefix, 0, update.prefixLength, 128));
-  assert.ok(update.table >= 1 && update.table <= 0xffffffff && update.metric >= 0 && update.metric <= 0xffffffff);
-  assert.ok(update.family === Family.IPV4 || update.metric !== 0);
-  const hasTarget = update.nexthops.length > 0 || update.nexthopGroup !== 0;
-  const needsTarget = update.op === UpdateOp.INSTALL && update.type === RouteType.UNICAST;
-  assert.equal(hasTarget, needsTarget);
-  for (const hop of update.nexthops) {
-    assert.ok(hop.viaFamily !== Family.NONE || hop.ifindex !== 0);
-    assert.ok(hop.weight >= 1 && hop.weight <= 256);
-  }
-}
 
 /** Takes a body apart and returns how many updates were accepted. */
 function run(format: BodyFormat, chunks: Uint8Array[]): number {

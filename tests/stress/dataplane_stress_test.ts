@@ -36,9 +36,9 @@ async function runningHarness(providers: ProviderSpec[], options: Partial<Harnes
 async function assertAllWell(harness: Harness): Promise<void> {
   await harness.settled();
   // What a dead thread failed is tried again by the daemon itself, with contexts of its own.
-  await until("every context is free", () => {
+  await until("nothing is under way", () => {
     const { poolFree, poolSize } = harness.dataplane.snapshot();
-    return poolFree === poolSize;
+    return poolFree === poolSize && !harness.dataplane.workPending();
   });
   harness.assertComplete();
   harness.assertOrder();
@@ -245,6 +245,41 @@ describe("the thread of a threaded provider", () => {
     const lost = harness.results.filter((result) => result?.error === DplaneError.THREAD_DIED);
     assert.ok(lost.length > 0);
     assert.ok(harness.log.said("Provider is stuck; its thread is ended"));
+    await harness.stop();
+  });
+
+  it("that does not come up in time is ended, and the start goes on without it", async () => {
+    const late = specOf({ kind: "never-comes-up", name: "late", threaded: true, priority: PRE_KERNEL });
+    const options = { stuckAfterMs: STUCK_AFTER_MS, startDeadlineMs: 10_000 };
+    const harness = await runningHarness([late, test("kernel", KERNEL)], options);
+    const provider = harness.dataplane.providers()[0]!;
+    assert.equal(provider.state, "failed");
+    assert.match(provider.reason, /it has not come up within 10000 ms/);
+    await harness.stream(1000);
+    await assertAllWell(harness);
+    assert.equal(harness.outcomes.fib_failed, 0);
+    await harness.stop();
+  });
+
+  it("that cannot be ended makes the dataplane give up: it may still touch what others have by then", async () => {
+    const { spawn } = createKillableSpawn();
+    const stuck = test("export", POST_KERNEL, { stuckAfter: 100, stuckMs: 4000 }, true);
+    const immortal: typeof spawn = (start, events) => {
+      const handle = spawn(start, events);
+      return start.role === "provider" ? { ...handle, terminate: () => new Promise<void>(() => {}) } : handle;
+    };
+    const harness = new Harness({
+      spawn: immortal,
+      queueLimit: 4096,
+      providers: [test("kernel", KERNEL), stuck],
+      stuckAfterMs: STUCK_AFTER_MS,
+    });
+    await harness.start();
+    await harness.stream(5000);
+    await until("it is given up", () => harness.dataplane.state === "failed");
+    assert.match(harness.dataplane.failure, /the thread of provider export cannot be ended/);
+    await harness.settled();
+    harness.assertComplete();
     await harness.stop();
   });
 

@@ -55,6 +55,8 @@ export class FakeListeners {
     prctl: () => this.#fail(ERRNO.EINVAL),
     capset: () => this.#fail(ERRNO.EPERM),
     setns: () => 0,
+    setgroups: () => 0,
+    execve: () => 0,
     socket: () => this.sockets.push({ portId: FIRST_PORT_ID + this.sockets.length, groups: [], filters: 0, queue: [] }),
     bind: () => 0,
     getsockname: (fd, address) => {

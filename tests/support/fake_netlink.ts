@@ -50,6 +50,8 @@ export class FakeNetlink {
     prctl: () => this.#fail(ERRNO.EINVAL),
     capset: () => this.#fail(ERRNO.EPERM),
     setns: () => 0,
+    setgroups: () => 0,
+    execve: () => 0,
     socket: () => FD,
     bind: () => 0,
     getsockname: (_fd, address) => {

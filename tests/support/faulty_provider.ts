@@ -14,6 +14,10 @@ export const FAULTY_KINDS: Readonly<Record<string, () => Provider>> = {
     },
     process: passThrough,
   }),
+  "never-comes-up": () => ({
+    start: () => new Promise<void>(() => {}),
+    process: passThrough,
+  }),
   "throws-always": () => ({
     process: () => {
       throw new Error("throws in every call");

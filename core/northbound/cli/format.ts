@@ -303,14 +303,15 @@ export function formatOwners({ owners }: OwnersJson): string {
 }
 
 function describeOwner(owner: OwnerJson): string[] {
-  const { name, routes, held, distance, prefixLimit, tables, takeOver, hasToken, syncing, syncedAt } = owner;
+  const { name, routes, held, distance, prefixLimit, tables, takeOver, syncing, syncedAt } = owner;
   const parts = [`routes: ${routes}`];
   if (name === "") return parts;
   parts.push(`held: ${held}`, `distance: ${distance}`);
   if (prefixLimit > 0) parts.push(`prefix-limit: ${prefixLimit}`);
   if (tables.length > 0) parts.push(`tables: ${tables.join(" ")}`);
   if (takeOver) parts.push("take-over");
-  if (hasToken) parts.push("token");
+  if (owner.hasToken) parts.push("token");
+  if (owner.hasCertificates) parts.push("certificates");
   if (syncing) parts.push("syncing");
   else parts.push(`synced: ${syncedAt === 0 ? "never" : new Date(syncedAt).toISOString()}`);
   return parts;

@@ -40,6 +40,10 @@ describe("loadConfig, defaults", () => {
       daemon: {
         socket: "/run/dplaned/dplaned.sock",
         http: { host: "127.0.0.1", port: 2680 },
+        httpHosts: [],
+        httpConnections: 512,
+        httpRate: 200,
+        tls: null,
         logLevel: "info",
         withdrawOnExit: false,
       },
@@ -81,7 +85,17 @@ describe("loadConfig, defaults", () => {
     );
     assert.deepEqual(providers, [
       { kind: "kernel", name: undefined, priority: "kernel", threaded: false },
-      { kind: "test", name: undefined, priority: "pre-kernel", threaded: false, seed: 1, failRate: 0, delayMs: 0 },
+      {
+        kind: "test",
+        name: undefined,
+        priority: "pre-kernel",
+        threaded: false,
+        seed: 1,
+        failRate: 0,
+        delayMs: 0,
+        dieAfter: 0,
+        stuckAfter: 0,
+      },
       {
         kind: "fpm",
         name: undefined,
@@ -102,6 +116,12 @@ describe("loadConfig, values", () => {
 [daemon]
 socket = "/tmp/d.sock"
 http = "[::1]:80"
+http-hosts = ["Router1.Example"]
+http-connections = 9
+http-rate = 0
+tls-certificate = "/etc/dplaned/tls.pem"
+tls-key = "/etc/dplaned/tls.key"
+tls-client-ca = "/etc/dplaned/ca.pem"
 log-level = "debug"
 withdraw-on-exit = true
 [dataplane]
@@ -130,6 +150,7 @@ shared-kernel = "allow"
 name = "bgp"
 distance = 200
 token-file = "/etc/dplaned/bgp.token"
+certificates = ["CN=bgp", "DNS:bgp.example"]
 prefix-limit = 1000000
 tables = [254, 100]
 take-over = true
@@ -157,10 +178,25 @@ kind = "test"
 seed = 7
 fail-rate = 0.25
 delay-ms = 5
+die-after = 11
+stuck-after = 12
 `);
     assert.deepEqual(config, {
       path,
-      daemon: { socket: "/tmp/d.sock", http: { host: "::1", port: 80 }, logLevel: "debug", withdrawOnExit: true },
+      daemon: {
+        socket: "/tmp/d.sock",
+        http: { host: "::1", port: 80 },
+        httpHosts: ["router1.example"],
+        httpConnections: 9,
+        httpRate: 0,
+        tls: {
+          certificateFile: "/etc/dplaned/tls.pem",
+          keyFile: "/etc/dplaned/tls.key",
+          clientCaFile: "/etc/dplaned/ca.pem",
+        },
+        logLevel: "debug",
+        withdrawOnExit: true,
+      },
       dataplane: { queueLimit: 200, workLimit: 100 },
       kernel: {
         netns: "blue",
@@ -194,6 +230,7 @@ delay-ms = 5
           name: "bgp",
           distance: 200,
           tokenFile: "/etc/dplaned/bgp.token",
+          certificates: ["CN=bgp", "DNS:bgp.example"],
           prefixLimit: 1_000_000,
           tables: [254, 100],
           takeOver: true,
@@ -216,7 +253,17 @@ delay-ms = 5
           memoryLimit: 2 ** 30,
           privileged: true,
         },
-        { kind: "test", name: undefined, priority: "pre-kernel", threaded: false, seed: 7, failRate: 0.25, delayMs: 5 },
+        {
+          kind: "test",
+          name: undefined,
+          priority: "pre-kernel",
+          threaded: false,
+          seed: 7,
+          failRate: 0.25,
+          delayMs: 5,
+          dieAfter: 11,
+          stuckAfter: 12,
+        },
       ],
     } satisfies Config);
   });
@@ -291,6 +338,20 @@ listen = "host:1"
       'dplaned.toml:9:1: [kernel] stale-time: expected a duration such as "500ms", "120s" or "2m", at most "7d", got 120',
       'dplaned.toml:11:1: [fpm] listen: expected ADDRESS:PORT such as "127.0.0.1:2680" or "[::1]:2680", or "off", got "host:1"',
     ]);
+  });
+
+  it("has TLS whole or not at all, and client certificates only where they are asked for", () => {
+    assert.deepEqual(problemsOf('[daemon]\ntls-key = "/k"\n'), [
+      "dplaned.toml:2:1: [daemon] tls-key: tls-certificate is missing, and needed beside it",
+    ]);
+    assert.deepEqual(problemsOf('[daemon]\ntls-client-ca = "/ca"\ntls-certificate = "/c"\n'), [
+      "dplaned.toml:3:1: [daemon] tls-certificate: tls-key is missing, and needed beside it",
+    ]);
+    assert.deepEqual(problemsOf('[[owner]]\nname = "a"\ncertificates = ["CN=a"]\n'), [
+      "dplaned.toml:3:1: [[owner]] certificates: no client will be asked for a certificate: [daemon] tls-client-ca is missing",
+    ]);
+    assert.match(problemsOf('[[owner]]\nname = "a"\ncertificates = ["a"]\n')[0]!, /expected a list of names in certif/);
+    assert.match(problemsOf('[daemon]\nhttp-hosts = ["a:1"]\n')[0]!, /expected a list of host names/);
   });
 
   it("has the FPM server listen beyond the loopback only for peers that are named, each once", () => {

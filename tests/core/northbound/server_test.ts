@@ -180,7 +180,7 @@ describe("TCP", () => {
 });
 
 describe("a full-state sync over the socket", () => {
-  const head = (extra: string) => `PUT /v1/owners/bgp/routes HTTP/1.1\r\nhost: x\r\n${extra}\r\n\r\n`;
+  const head = (extra: string) => `PUT /v1/owners/bgp/routes HTTP/1.1\r\nhost: localhost\r\n${extra}\r\n\r\n`;
   const LENGTH = "content-length: 100000";
   const CHUNKED = "transfer-encoding: chunked";
   const lines = installLine(2) + installLine(3);
@@ -201,7 +201,7 @@ describe("a full-state sync over the socket", () => {
       const socket = overTcp ? connect(server.http!.port, "127.0.0.1") : connect(socketPath);
       socket.on("error", () => {});
       harness.rib.owners.configure([{ name: "bgp", ...OWNER_SETTINGS, token: overTcp ? "t" : null }]);
-      socket.write(overTcp ? begin.replace("host: x", "host: x\r\nauthorization: Bearer t") : begin);
+      socket.write(overTcp ? begin.replace("host: localhost", "host: localhost\r\nauthorization: Bearer t") : begin);
       const owner = harness.rib.owners.find("bgp")!;
       if (leave.length > 0) await until("it has been read", () => harness.rib.counts().ipv4 > 1);
       leave(socket);
