@@ -1,5 +1,5 @@
 /** The monitor thread as the main thread sees it: started, watched, started again, and asked for readings of the kernel. */
-import { setTimeout } from "node:timers";
+import type { Clock } from "../clock.ts";
 import { STUCK_AFTER_MS } from "../constants.ts";
 import type { WorkerHealth } from "../dataplane/dataplane.ts";
 import { Pulse } from "../dataplane/pulse.ts";
@@ -26,6 +26,7 @@ export interface MonitorThreadOptions {
   /** The thread is gone, or there is a new one. */
   onHealthChange: () => void;
   log: Log;
+  clock: Clock;
 }
 
 export class MonitorThread {
@@ -35,13 +36,14 @@ export class MonitorThread {
   readonly #request = new SharedArrayBuffer(READING_REQUEST.WORDS * 4);
   readonly #heartbeat = new SharedArrayBuffer(8);
   #taken = new Int32Array(new SharedArrayBuffer(4));
-  #pulse = new Pulse();
+  #pulse: Pulse;
   #handle: { terminate(): Promise<void> } | null = null;
   #alive = false;
   #wasUp = false;
 
   constructor(options: MonitorThreadOptions) {
     this.#options = options;
+    this.#pulse = new Pulse(options.clock);
   }
 
   get alive(): boolean {
@@ -56,7 +58,7 @@ export class MonitorThread {
 
   /** Starts the thread, which begins with a reading of the kernel. */
   start(): void {
-    const { spawn, netns, protocol, portIdCell, onMessage, onDeath, onHealthChange, log } = this.#options;
+    const { spawn, netns, protocol, portIdCell, onMessage, onDeath, onHealthChange, log, clock } = this.#options;
     // What an earlier thread has left to be put away is not this one's.
     this.#taken = new Int32Array(new SharedArrayBuffer(4));
     const start: MonitorStart = {
@@ -72,7 +74,7 @@ export class MonitorThread {
     };
     Atomics.store(new Int32Array(this.#request), READING_REQUEST.NUMBER, 0);
     this.#alive = true;
-    this.#pulse = new Pulse();
+    this.#pulse = new Pulse(clock);
     this.#handle = spawn(start, {
       onMessage: (message) => {
         if (message.type === "read") this.#wasUp = true;
@@ -86,7 +88,7 @@ export class MonitorThread {
         if (!this.#wasUp) return;
         log.error("The thread that listens to the kernel ended; another is started", { error });
         onHealthChange();
-        setTimeout(() => this.start(), RELAUNCH_MS).unref();
+        clock.setTimeout(() => this.start(), RELAUNCH_MS).unref();
       },
     });
     onHealthChange();

@@ -7,9 +7,8 @@
  * gets the updates that were under way again, in the order of their admission; if there is none, or at the end of a
  * shutdown, they are handed back as failed.
  */
-import { setImmediate, setTimeout } from "node:timers";
 import { assert } from "../assert.ts";
-import { now } from "../clock.ts";
+import { type Clock, SYSTEM_CLOCK } from "../clock.ts";
 import * as limits from "../constants.ts";
 import { Contexts } from "../context/contexts.ts";
 import { CONTEXT_DOUBLES, ContextFlag, ContextStatus, DplaneError, F64, U8, U32 } from "../context/layout.ts";
@@ -48,6 +47,7 @@ export interface DataplaneOptions {
   /** What a provider has told the main thread. */
   onProviderMessage?: (id: number, body: unknown) => void;
   stuckAfterMs?: number;
+  clock?: Clock;
 }
 
 /** A thread as a health probe sees it. */
@@ -63,6 +63,8 @@ export class Dataplane {
   readonly #options: DataplaneOptions;
   readonly #registry: ProviderRegistry;
   readonly pool: ContextPool;
+  /** What everything on the main thread goes by that works with the dataplane. */
+  readonly clock: Clock;
   #memory: DataplaneMemory;
   #contexts: Contexts;
   #incoming: RingProducer;
@@ -74,7 +76,7 @@ export class Dataplane {
   /** The threads are being told to end. */
   #isShuttingDown = false;
   readonly #started = Promise.withResolvers<void>();
-  #pulse = new Pulse();
+  #pulse: Pulse;
   #admissions = 0;
   #updateErrors = 0;
   #queueMax = 0;
@@ -96,6 +98,8 @@ export class Dataplane {
 
   constructor(options: DataplaneOptions) {
     this.#options = options;
+    this.clock = options.clock ?? SYSTEM_CLOCK;
+    this.#pulse = new Pulse(this.clock);
     this.#queueLimit = options.queueLimit;
     const slots = poolSize(options.queueLimit, options.workLimit);
     this.#memory = createDataplaneMemory(slots, options.attrs, options.hasLongTexts);
@@ -114,6 +118,7 @@ export class Dataplane {
       onLog: options.onLog,
       onProviderMessage: (id, body) => options.onProviderMessage?.(id, body),
       onChange: options.onHealthChange,
+      clock: this.clock,
     });
   }
 
@@ -203,7 +208,7 @@ export class Dataplane {
 
   /** The time of an admission, on the clock of core/clock.ts. */
   admissionTime(): number {
-    if (this.#timeUses++ % ADMISSIONS_A_TIME === 0) this.#time = now();
+    if (this.#timeUses++ % ADMISSIONS_A_TIME === 0) this.#time = this.clock.now();
     return this.#time;
   }
 
@@ -264,7 +269,7 @@ export class Dataplane {
       (message) => this.#onMessage(message),
     );
     this.#thread = thread;
-    this.#pulse = new Pulse();
+    this.#pulse = new Pulse(this.clock);
     this.#registry.launchThreads(this.#memory, thread);
     void thread.gone.then((reason) => this.#onThreadGone(thread, reason));
     thread.ready.then(
@@ -294,11 +299,11 @@ export class Dataplane {
   /** Settles results as they come, in slices that leave the event loop free in between. */
   async #collect(): Promise<void> {
     while (this.#state !== "stopped") {
-      const bell = new Doorbell(this.#memory.resultsBell);
+      const bell = new Doorbell(this.#memory.resultsBell, this.clock);
       const seen = bell.read();
-      const more = this.#settle(now() + limits.RESULTS_SLICE_MS);
+      const more = this.#settle(this.clock.now() + limits.RESULTS_SLICE_MS);
       this.#wakeWaiting();
-      if (more) await new Promise((resolve) => setImmediate(resolve));
+      if (more) await this.clock.turn();
       else await bell.wait(seen, 1000);
     }
   }
@@ -310,7 +315,7 @@ export class Dataplane {
       if (count === 0) return false;
       this.#handOver(this.#batch, count);
       this.#wakeWaiting();
-    } while (now() < deadline);
+    } while (this.clock.now() < deadline);
     return true;
   }
 
@@ -330,7 +335,7 @@ export class Dataplane {
   async #watch(): Promise<void> {
     const stuckAfterMs = this.#options.stuckAfterMs ?? limits.STUCK_AFTER_MS;
     while (this.#state !== "stopped" && this.#state !== "failed") {
-      await new Promise((resolve) => setTimeout(resolve, Math.min(1000, stuckAfterMs / 4)).unref());
+      await this.#pause(Math.min(1000, stuckAfterMs / 4), { keepsAlive: false });
       if (this.#state !== "running" && this.#state !== "finishing") continue;
       this.#registry.endStuckThreads(this.#memory, stuckAfterMs);
       const age = this.heartbeatAgeMs();
@@ -366,7 +371,7 @@ export class Dataplane {
   /** The dataplane thread ended although nobody asked it to: start another, or give up. */
   #onThreadGone(thread: Thread, reason: string): void {
     if (thread !== this.#thread || this.#isShuttingDown) return;
-    const time = now();
+    const time = this.clock.now();
     this.#deaths = this.#deaths.filter((death) => time - death < limits.RESTART_WINDOW_MS);
     this.#deaths.push(time);
     Atomics.store(new Int32Array(this.#memory.stop), 0, 1);
@@ -465,9 +470,9 @@ export class Dataplane {
 
   /** Second stage: waits until no work is pending, at most `deadlineMs`. True if none is (FRR: `zebra_dplane_finish`). */
   async finish(deadlineMs: number = limits.FINISH_DEADLINE_MS): Promise<boolean> {
-    const deadline = now() + deadlineMs;
-    while (this.workPending() && now() < deadline && this.#thread !== null) {
-      await new Promise((resolve) => setTimeout(resolve, 10));
+    const deadline = this.clock.now() + deadlineMs;
+    while (this.workPending() && this.clock.now() < deadline && this.#thread !== null) {
+      await this.#pause(10);
     }
     return !this.workPending();
   }
@@ -483,7 +488,7 @@ export class Dataplane {
     this.#registry.wakeThreads();
     const thread = this.#thread;
     if (thread !== null) {
-      await Promise.race([thread.gone, new Promise((resolve) => setTimeout(resolve, limits.STOP_DEADLINE_MS))]);
+      await Promise.race([thread.gone, this.#pause(limits.STOP_DEADLINE_MS)]);
       await thread.terminate("shutdown");
     }
     await this.#registry.endThreads("shutdown");
@@ -492,6 +497,13 @@ export class Dataplane {
     this.#state = "stopped";
     this.#started.resolve();
     new Doorbell(this.#memory.resultsBell).ring();
+  }
+
+  #pause(delayMs: number, { keepsAlive = true } = {}): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = this.clock.setTimeout(resolve, delayMs);
+      if (!keepsAlive) timer.unref();
+    });
   }
 
   /** Everything that `show dplane` and the metrics say about the queues. */

@@ -2,8 +2,8 @@
  * The providers of a dataplane as the main thread knows them: who is registered, in what state, with which thread.
  * A threaded provider whose thread ends is taken out of the pipeline, and started again after a pause that doubles.
  */
-import { setTimeout } from "node:timers";
 import { assert } from "../assert.ts";
+import type { Clock } from "../clock.ts";
 import { PROVIDER_RESTART_MAX_MS, PROVIDER_RESTART_MIN_MS, PROVIDERS_MAX, STOP_DEADLINE_MS } from "../constants.ts";
 import type { Log } from "../log.ts";
 import { Doorbell } from "../ring/doorbell.ts";
@@ -29,6 +29,7 @@ export interface RegistryOptions {
   onLog: (message: Extract<FromThread, { type: "log" }>) => void;
   onProviderMessage: (id: number, body: unknown) => void;
   onChange: () => void;
+  clock: Clock;
 }
 
 /** `bypassed`: its thread runs, but it does not do its work, and updates go on without it. */
@@ -114,7 +115,7 @@ export class ProviderRegistry {
       condition: UP,
       memory: null,
       thread: null,
-      pulse: new Pulse(),
+      pulse: new Pulse(this.#options.clock),
       restarts: 0,
       past: new Float64Array(16),
       pastOutMax: 0,
@@ -178,7 +179,7 @@ export class ProviderRegistry {
       },
     );
     entry.thread = thread;
-    entry.pulse = new Pulse();
+    entry.pulse = new Pulse(this.#options.clock);
     void thread.gone.then((reason) => this.#onThreadGone(entry, thread, memory, reason));
   }
 
@@ -193,10 +194,11 @@ export class ProviderRegistry {
     const dataplane = this.#dataplane!;
     dataplane.post({ type: "detach", registered: entry.registered });
     entry.restarts += 1;
-    setTimeout(() => {
+    const launchAgain = (): void => {
       if (this.#ending || this.#dataplane !== dataplane || entry.thread !== null) return;
       this.launch(entry.registered, memory, dataplane);
-    }, pauseMs).unref();
+    };
+    this.#options.clock.setTimeout(launchAgain, pauseMs).unref();
   }
 
   /** The loop took the provider in. */
@@ -272,7 +274,8 @@ export class ProviderRegistry {
     this.wakeThreads();
     const threads = this.#entries.map((entry) => entry.thread).filter((thread) => thread !== null);
     const gone = Promise.all(threads.map((thread) => thread.gone));
-    await Promise.race([gone, new Promise((resolve) => setTimeout(resolve, STOP_DEADLINE_MS))]);
+    const deadline = new Promise<void>((resolve) => this.#options.clock.setTimeout(resolve, STOP_DEADLINE_MS));
+    await Promise.race([gone, deadline]);
     await Promise.all(threads.map((thread) => thread.terminate(reason)));
     for (const entry of this.#entries) entry.thread = null;
   }

@@ -4,7 +4,6 @@
  * A reading takes a while, and routes are written meanwhile: those are left out, for what was read of them may be from
  * before or from after. What a reading does not show is missing only if the reading is complete (ffi/netlink/dump.ts).
  */
-import { now } from "../clock.ts";
 import { ATTRS, NO_ATTRS } from "../context/attrs.ts";
 import { nextRecord, RECORD, RECORD_UNREADABLE } from "../context/route_record.ts";
 import type { ReadingIsComplete } from "../model/kernel_event.ts";
@@ -35,7 +34,7 @@ const HELD_MAX = 4096;
 export class Audit {
   readonly #rib: Rib;
   readonly #drift: Drift;
-  readonly #startedAt = now();
+  readonly #startedAt: number;
   readonly #seen = new RouteSet();
   readonly #touched = new RouteSet();
   readonly #forgottenBefore: number;
@@ -58,6 +57,7 @@ export class Audit {
   constructor(rib: Rib, drift: Drift) {
     this.#rib = rib;
     this.#drift = drift;
+    this.#startedAt = rib.clock.now();
     this.#forgottenBefore = rib.forgotten;
     rib.touched.add(this.#touched);
   }
@@ -136,7 +136,7 @@ export class Audit {
     this.#letGo();
     report.routes = this.#routes[4] + this.#routes[6];
     report.complete = complete.ipv4 && complete.ipv6 && complete.nexthops && !this.#hasMore;
-    report.elapsedMs = Math.round(now() - this.#startedAt);
+    report.elapsedMs = Math.round(rib.clock.now() - this.#startedAt);
     return report;
   }
 

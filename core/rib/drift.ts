@@ -105,7 +105,6 @@ export class Drift {
   /** What was heard before the reading that is under way, and since its beginning, which it may not show yet. */
   #before: Heard = { authors: new Map(), silent: new Set() };
   #since: Heard = { authors: new Map(), silent: new Set() };
-
   /** `clock` tells milliseconds. */
   constructor(clock: () => number = now) {
     this.#now = clock;

@@ -6,8 +6,7 @@
  * pump brings what is marked: first the single objects that are missing, then the groups, then it deletes what nobody
  * uses any more. Each step waits for the kernel's answers to the one before.
  */
-import { clearTimeout, setImmediate, setTimeout } from "node:timers";
-import { now } from "../clock.ts";
+import type { Timer } from "../clock.ts";
 import { NO_ATTRS } from "../context/attrs.ts";
 import type { Dataplane } from "../dataplane/dataplane.ts";
 import type { ChangeAuthor } from "../model/kernel_event.ts";
@@ -76,7 +75,7 @@ export class NexthopGroups implements GroupResolver {
   #hasObjects: boolean | null;
   #isPumping = false;
   #mustCollect = false;
-  #retryTimer: ReturnType<typeof setTimeout> | null = null;
+  #retryTimer: Timer | null = null;
   #wakeIdle: (() => void)[] = [];
 
   constructor(rib: Rib, dataplane: Dataplane, links: LinkTable, mode: NexthopObjectsMode = "auto") {
@@ -89,12 +88,12 @@ export class NexthopGroups implements GroupResolver {
     this.objects = new NexthopObjects((object, by) => this.#onVanish(object, by));
     this.#contents = new GroupContents(this.objects, links);
     this.#singles = new NexthopSingles(this.objects, this.writer);
-    this.#retired = new RetiredObjects(rib.attrs, this, () => this.collect());
+    this.#retired = new RetiredObjects(rib.attrs, this, rib.clock, () => this.collect());
     const keeper = {
       keep: (set: SharedSet, object: GroupObject | null) => this.#keep(set, object),
       drop: (set: SharedSet) => this.#drop(set),
     };
-    this.shared = new SharedNexthops(rib.attrs, this.objects, keeper, () => rib.compare.forget());
+    this.shared = new SharedNexthops(rib.attrs, rib.clock, this.objects, keeper, () => rib.compare.forget());
     rib.compare.membersOf = (id) => this.shared.membersOf(id);
   }
 
@@ -304,7 +303,7 @@ export class NexthopGroups implements GroupResolver {
     const delayMs = this.onDrift({ kind, id, groups: clients, harmed: harmed.map(({ number }) => number), author });
     for (const group of harmed) {
       group.isWhole = false;
-      group.restUntil = delayMs === 0 ? 0 : now() + delayMs;
+      group.restUntil = delayMs === 0 ? 0 : this.#rib.clock.now() + delayMs;
     }
   }
 
@@ -354,7 +353,7 @@ export class NexthopGroups implements GroupResolver {
   // The pump.
 
   #mark(group: KeptGroup): void {
-    const restMs = group.restUntil - now();
+    const restMs = group.restUntil - this.#rib.clock.now();
     if (restMs > 0) return this.#markLater(group, restMs);
     this.#dirty.add(group);
     this.#start();
@@ -363,10 +362,11 @@ export class NexthopGroups implements GroupResolver {
   #markLater(group: KeptGroup, delayMs: number): void {
     if (this.#resting.has(group)) return;
     this.#resting.add(group);
-    setTimeout(() => {
+    const onTime = (): void => {
       this.#resting.delete(group);
       this.#mark(group);
-    }, delayMs).unref();
+    };
+    this.#rib.clock.setTimeout(onTime, delayMs).unref();
   }
 
   #start(): void {
@@ -377,7 +377,7 @@ export class NexthopGroups implements GroupResolver {
 
   async #pump(): Promise<void> {
     // What happens together is brought together, and never in the middle of the RIB's work on a route.
-    await new Promise((resolve) => setImmediate(resolve));
+    await this.#rib.clock.turn();
     while ((this.#dirty.size > 0 || this.#mustCollect) && this.writer.isAccepting) {
       const groups = Array.from(this.#dirty).slice(0, TURN_GROUPS);
       for (const group of groups) this.#dirty.delete(group);
@@ -555,14 +555,16 @@ export class NexthopGroups implements GroupResolver {
   }
 
   #retryLater(): void {
-    this.#retryTimer ??= setTimeout(() => {
+    if (this.#retryTimer !== null) return;
+    this.#retryTimer = this.#rib.clock.setTimeout(() => {
       this.#retryTimer = null;
       for (const group of this.#groups.values()) {
         if (group.failure === null) continue;
         group.attempts = 0;
         this.#mark(group);
       }
-    }, RETRY_MS).unref();
+    }, RETRY_MS);
+    this.#retryTimer.unref();
   }
 
   /** Takes every object out of the kernel that no route is on. */
@@ -579,6 +581,6 @@ export class NexthopGroups implements GroupResolver {
   stop(): void {
     this.shared.stop();
     this.#retired.stop();
-    if (this.#retryTimer !== null) clearTimeout(this.#retryTimer);
+    if (this.#retryTimer !== null) this.#rib.clock.clearTimeout(this.#retryTimer);
   }
 }

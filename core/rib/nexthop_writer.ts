@@ -1,8 +1,6 @@
 /**
  * Writes nexthop objects through the dataplane, a context each, and tells what became of it. Main thread only.
  */
-
-import { now } from "../clock.ts";
 import { NO_ATTRS } from "../context/attrs.ts";
 import type { AttrsStore } from "../context/attrs_store.ts";
 import { ContextFlag, ContextOp, ContextStatus, DplaneError, F64, U8, U32 } from "../context/layout.ts";
@@ -83,7 +81,7 @@ export class NexthopWriter {
     contexts.setU32(slot, U32.NEXTHOP_ID, id);
     contexts.setU32(slot, U32.ATTRS, attrs);
     contexts.setU32(slot, U32.OLD_ATTRS, oldAttrs);
-    contexts.setF64(slot, F64.ADMITTED_AT, now());
+    contexts.setF64(slot, F64.ADMITTED_AT, dataplane.clock.now());
     this.underWay.add(id);
     return new Promise((resolve) => {
       this.#waiting.set(slot, resolve);

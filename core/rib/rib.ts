@@ -9,7 +9,7 @@
  *
  * Where the kernel is found to differ, or a better claim came or went, the daemon itself writes (`bring`).
  */
-import { now } from "../clock.ts";
+import type { Clock } from "../clock.ts";
 import { SHARED_ROUTES_MIN } from "../constants.ts";
 import { NO_ATTRS, NOT_SHARED } from "../context/attrs.ts";
 import type { AttrsMemo, AttrsStore } from "../context/attrs_store.ts";
@@ -33,6 +33,7 @@ import { epochSeconds, RouteTable } from "./route_table.ts";
 const NO_SESSION = 0;
 
 export class Rib extends RouteTable {
+  readonly clock: Clock;
   readonly reconciler: Reconciler;
   readonly latencies: Latencies = createLatencies();
   readonly observers: RibObserver[] = [];
@@ -70,6 +71,7 @@ export class Rib extends RouteTable {
   constructor(attrs: AttrsStore, dataplane: Dataplane) {
     super(attrs);
     this.#dataplane = dataplane;
+    this.clock = dataplane.clock;
     this.reconciler = new Reconciler(dataplane, (key) => this.#bring(key));
   }
 
@@ -437,7 +439,7 @@ export class Rib extends RouteTable {
 
   /** Takes finished contexts from the dataplane. */
   settle(slots: Uint32Array, count: number): void {
-    const time = now();
+    const time = this.clock.now();
     this.settledAt = time;
     this.#seconds = epochSeconds();
     for (let index = 0; index < count; index++) {

@@ -41,6 +41,19 @@ export interface DumpOptions {
    * during a try makes that try count as interrupted. Needed for IPv6 routes; what it hears is thrown away.
    */
   readonly witness?: DumpSocket;
+  /** The thread's clock, in milliseconds. */
+  readonly now?: () => number;
+}
+
+/** Work of a thread that blocks it. It yields where another thread may come in between, as a test may want to see. */
+export type Steps<Result> = Generator<void, Result, void>;
+
+/** Does all of it. */
+export function block<Result>(steps: Steps<Result>): Result {
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done) return value;
+  }
 }
 
 export interface DumpResult {
@@ -61,13 +74,13 @@ export interface DumpResult {
  * Dumps. `request` is one encoded message with NLM_F_REQUEST | NLM_F_DUMP and a sequence number that this socket has
  * not used; each further try counts that up in place. Blocks for as long as the kernel and `onMessage` take.
  */
-export function dump(
+export function* dump(
   socket: DumpSocket,
   request: Uint8Array,
   handlers: DumpHandlers,
   options: DumpOptions = {},
-): DumpResult {
-  const { restartsMax = RESTARTS_MAX, timeoutMs = TIMEOUT_MS, witness } = options;
+): Steps<DumpResult> {
+  const { restartsMax = RESTARTS_MAX, witness } = options;
   const header = new DataView(request.buffer, request.byteOffset, NLMSG_HDRLEN);
   let buffer = new Uint8Array(BUFFER_BYTES);
   for (let restarts = 0; ; restarts++) {
@@ -77,7 +90,7 @@ export function dump(
     if (witness) while (witness.receive(buffer) !== 0);
     const sent = socket.send(request, request.length);
     if (sent < 0) return { ...result, errno: -sent };
-    readAnswer(socket, buffer, sequence, handlers, timeoutMs, result);
+    yield* readAnswer(socket, buffer, sequence, handlers, options, result);
     if (witness?.poll(0)) result.interrupted = true;
     // EMSGSIZE may also be the kernel's own answer; a larger buffer helps only where one was too small.
     const tooSmall = result.errno === ERRNO.EMSGSIZE && socket.truncatedBytes > buffer.length;
@@ -93,19 +106,20 @@ export function dump(
  * Reads one answer to its end, also when part of it was lost: the kernel refuses the next dump on a socket (EBUSY) as
  * long as one is under way.
  */
-function readAnswer(
+function* readAnswer(
   socket: DumpSocket,
   buffer: Uint8Array,
   sequence: number,
   handlers: DumpHandlers,
-  timeoutMs: number,
+  { timeoutMs = TIMEOUT_MS, now = () => performance.now() }: DumpOptions,
   result: DumpResult,
-): void {
+): Steps<void> {
   const view = new DataView(buffer.buffer, buffer.byteOffset, buffer.length);
   for (;;) {
+    yield;
     const bytes = socket.receive(buffer);
     if (bytes === 0) {
-      if (waitReadable(socket, timeoutMs)) continue;
+      if (waitReadable(socket, timeoutMs, now)) continue;
       result.errno ||= ERRNO.ETIMEDOUT;
       return;
     }
@@ -152,9 +166,9 @@ function readDatagram(
 }
 
 /** Polls until something is there or the time is over, through signals. */
-function waitReadable(socket: DumpSocket, timeoutMs: number): boolean {
-  const deadline = performance.now() + timeoutMs;
-  for (let leftMs = timeoutMs; leftMs > 0; leftMs = Math.ceil(deadline - performance.now())) {
+function waitReadable(socket: DumpSocket, timeoutMs: number, now: () => number): boolean {
+  const deadline = now() + timeoutMs;
+  for (let leftMs = timeoutMs; leftMs > 0; leftMs = Math.ceil(deadline - now())) {
     if (socket.poll(leftMs)) return true;
   }
   return false;

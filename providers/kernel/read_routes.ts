@@ -7,7 +7,7 @@ import { encodeRecord, RECORD_UNREADABLE } from "../../core/context/route_record
 import { createRouteUpdate, type Family } from "../../core/model/route.ts";
 import { ERRNO } from "../../ffi/libc/errno.ts";
 import * as c from "../../ffi/netlink/constants.ts";
-import { type DumpOptions, type DumpResult, type DumpSocket, dump } from "../../ffi/netlink/dump.ts";
+import { type DumpOptions, type DumpResult, type DumpSocket, dump, type Steps } from "../../ffi/netlink/dump.ts";
 import { endMessage, putHeader } from "../../ffi/netlink/message.ts";
 import { createRouteMessage, createRouteNexthop, encodeRoute, type RouteMessage } from "../../ffi/netlink/route.ts";
 import { decodeRoute } from "../../ffi/netlink/route_decode.ts";
@@ -57,7 +57,7 @@ export interface ReadResult {
 }
 
 /** Reads the routes of one family that bear a protocol. */
-export function readRoutes(socket: DumpSocket, reading: RouteReading, handlers: RouteHandlers): ReadResult {
+export function* readRoutes(socket: DumpSocket, reading: RouteReading, handlers: RouteHandlers): Steps<ReadResult> {
   const { protocol, ifindex, sequence } = reading;
   const message = createRouteMessage();
   const update = createRouteUpdate();
@@ -96,7 +96,7 @@ export function readRoutes(socket: DumpSocket, reading: RouteReading, handlers: 
     handlers.onRestart();
   };
   prime(socket, sequence);
-  const answer = dump(socket, encodeRequest(reading), { onMessage, onRestart }, reading.options);
+  const answer = yield* dump(socket, encodeRequest(reading), { onMessage, onRestart }, reading.options);
   handOver();
   // An interface that is gone has no routes left.
   if (ifindex !== 0 && answer.errno === ERRNO.ENODEV) answer.errno = 0;

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { ERRNO } from "../../../ffi/libc/errno.ts";
-import { type DumpOptions, type DumpResult, type DumpSocket, dump } from "../../../ffi/netlink/dump.ts";
+import { block, type DumpOptions, type DumpResult, type DumpSocket, dump } from "../../../ffi/netlink/dump.ts";
 import { RECEIVE_OVERRUN, RECEIVE_TRUNCATED } from "../../../ffi/netlink/socket.ts";
 
 const PORT_ID = 77;
@@ -85,7 +85,7 @@ function run(socket: DumpSocket, options: DumpOptions = {}): Outcome {
       seen = [];
     },
   };
-  const result = dump(socket, request, handlers, { timeoutMs: 1, ...options });
+  const result = block(dump(socket, request, handlers, { timeoutMs: 1, ...options }));
   return { ...result, seen, sequence: new DataView(request.buffer).getUint32(8, true) };
 }
 
