@@ -197,11 +197,12 @@ export class NexthopGroups implements GroupResolver {
   resolve(attrs: number, keyClass: KeyClass): number {
     const group = this.#groups.get(this.#rib.attrs.reader.nexthopGroup(attrs));
     if (group === undefined) return NO_ATTRS;
-    if (this.#mustBeInline(group, keyClass))
-      return group.targets.inline(attrs, () => this.#contents.inlineNexthops(group));
-    if (group.object === null) return NO_ATTRS;
-    const target = group.targets.byObject(attrs, group.object.id);
-    if (group.targets.isLarge) this.#mark(group);
+    const { targets, object } = group;
+    let target: number;
+    if (this.#mustBeInline(group, keyClass)) target = targets.inline(attrs, () => this.#contents.inlineNexthops(group));
+    else if (object !== null) target = targets.byObject(attrs, object.id);
+    else return NO_ATTRS;
+    if (targets.isLarge) this.#mark(group);
     return target;
   }
 
@@ -384,6 +385,7 @@ export class NexthopGroups implements GroupResolver {
       const waiters = groups.map((group) => ({ group, wakes: group.waiters.splice(0) }));
       if (await this.isUsingObjects()) await this.#bring(groups);
       else for (const group of groups) group.accepted = group.wanted;
+      this.#tidy(groups);
       // Also without objects of our own: an earlier life of the daemon may have left some.
       this.#mustCollect = false;
       await this.#retired.deleteFree();
@@ -404,6 +406,10 @@ export class NexthopGroups implements GroupResolver {
     const kept = groups.filter((group) => this.#groups.get(group.number) === group);
     await Promise.all(kept.map((group) => this.#makeSingles(group)));
     await Promise.all(kept.map((group) => this.#makeGroup(group)));
+  }
+
+  /** Lets go of what groups need no longer. */
+  #tidy(groups: readonly KeptGroup[]): void {
     for (const group of groups) {
       if (this.#groups.get(group.number) !== group) this.#forget(group);
       else if (group.failure !== null) this.#retryLater();
