@@ -86,12 +86,12 @@ export function* dump(
   for (let restarts = 0; ; restarts++) {
     const result: DumpResult = { errno: 0, interrupted: false, messages: 0, bytes: 0, restarts };
     const sequence = header.getUint32(NLMSG_SEQ_OFFSET, true);
-    // Overruns and truncations, which are below 0, are as good as silence here.
-    if (witness) while (witness.receive(buffer) !== 0);
+    // One that is broken hears nothing.
+    const isDeaf = witness !== undefined && !discard(witness, buffer);
     const sent = socket.send(request, request.length);
     if (sent < 0) return { ...result, errno: -sent };
     yield* readAnswer(socket, buffer, sequence, handlers, options, result);
-    if (witness?.poll(0)) result.interrupted = true;
+    if (isDeaf || witness?.poll(0)) result.interrupted = true;
     // EMSGSIZE may also be the kernel's own answer; a larger buffer helps only where one was too small.
     const tooSmall = result.errno === ERRNO.EMSGSIZE && socket.truncatedBytes > buffer.length;
     const retry = result.interrupted || result.errno === ERRNO.ENOBUFS || tooSmall;
@@ -100,6 +100,14 @@ export function* dump(
     header.setUint32(NLMSG_SEQ_OFFSET, sequence + 1, true);
     handlers.onRestart();
   }
+}
+
+/** Throws away what waits in a socket. Overruns and truncations are as good as silence here. False if it is broken. */
+function discard(socket: DumpSocket, buffer: Uint8Array): boolean {
+  let bytes: number;
+  do bytes = socket.receive(buffer);
+  while (bytes > 0 || bytes === RECEIVE_OVERRUN || bytes === RECEIVE_TRUNCATED);
+  return bytes === 0;
 }
 
 /**

@@ -174,4 +174,18 @@ describe("dump", () => {
     const outcome = run(new ScriptedSocket([answer, answer]), { witness });
     assert.deepEqual([outcome.seen, outcome.interrupted, outcome.restarts], [[1], false, 1]);
   });
+
+  it("counts every try as interrupted, and ends, when its witness is broken", () => {
+    const witness = new ScriptedSocket([]);
+    let receives = 0;
+    witness.receive = () => {
+      receives += 1;
+      assert.ok(receives < 10, "asked again and again");
+      return -ERRNO.EIO;
+    };
+    witness.poll = () => false;
+    const answer: Step[] = [[...items(1), done()]];
+    const outcome = run(new ScriptedSocket([answer, answer]), { witness, restartsMax: 1 });
+    assert.deepEqual([outcome.seen, outcome.interrupted, outcome.errno], [[1], true, 0]);
+  });
 });
