@@ -135,6 +135,7 @@ export class KernelWatch {
       onMessage: (message) => this.#onMessage(message),
       onDeath: (error) => this.#onDeath(error),
     });
+    options.groups.onUnsure = () => this.#readSoon();
     options.drift.onDrift = (event) => this.#onDrift(event);
     options.groups.onDrift = (found) => options.drift.foundNexthop(found);
     options.groups.routes.onLose = (family, route, by) => options.drift.lost(family, route, by);

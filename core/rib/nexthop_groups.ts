@@ -13,7 +13,6 @@ import type { ChangeAuthor } from "../model/kernel_event.ts";
 import type { LinkTable } from "../model/link_table.ts";
 import { Family, type Nexthop } from "../model/route.ts";
 import { DriftKind, type NexthopDrift, NOBODY_HEARD } from "./drift.ts";
-import type { Failure } from "./failures.ts";
 import { GroupContents } from "./group_contents.ts";
 import type { GroupResolver } from "./group_resolver.ts";
 import { GroupRoutes, type GroupUsers } from "./group_routes.ts";
@@ -36,7 +35,7 @@ import {
   type Resilient,
 } from "./nexthop_objects.ts";
 import { NexthopSingles, NUMBERS_TRIED_MAX } from "./nexthop_singles.ts";
-import { EEXIST, EINVAL, ENOENT, isInDoubt, NexthopWriter } from "./nexthop_writer.ts";
+import { EEXIST, EINVAL, ENOENT, NexthopWriter, type WriteFailure } from "./nexthop_writer.ts";
 import { RetiredObjects } from "./retired_objects.ts";
 import type { Rib } from "./rib.ts";
 import { SharedNexthops, type SharedSet } from "./shared_nexthops.ts";
@@ -48,7 +47,7 @@ const OWN_NUMBER_MIN = 2 ** 32;
 const TURN_GROUPS = 256;
 /** Attempts at once where the kernel's answer shows that it holds something else than was believed. */
 const ATTEMPTS_MAX = 3;
-/** Pause before a group is tried again that failed; what it waits for is mostly noticed earlier. */
+/** Pause before a write is tried again that failed; what it waits for is mostly noticed earlier. */
 const RETRY_MS = 30_000;
 
 export class NexthopGroups implements GroupResolver {
@@ -77,6 +76,8 @@ export class NexthopGroups implements GroupResolver {
   #mustCollect = false;
   #retryTimer: Timer | null = null;
   #wakeIdle: (() => void)[] = [];
+  /** Of something that is forgotten the kernel may hold an object; a reading tells. */
+  onUnsure: () => void = () => {};
 
   constructor(rib: Rib, dataplane: Dataplane, links: LinkTable, mode: NexthopObjectsMode = "auto") {
     this.#rib = rib;
@@ -87,7 +88,10 @@ export class NexthopGroups implements GroupResolver {
     this.routes = new GroupRoutes(rib);
     this.objects = new NexthopObjects((object, by) => this.#onVanish(object, by));
     this.#contents = new GroupContents(this.objects, links);
-    this.#singles = new NexthopSingles(this.objects, this.writer);
+    this.#singles = new NexthopSingles(this.objects, this.writer, {
+      onUnsure: () => this.onUnsure(),
+      onFailure: () => this.#retryLater(),
+    });
     this.#retired = new RetiredObjects(rib.attrs, this, rib.clock, () => this.collect());
     const keeper = {
       keep: (set: SharedSet, object: GroupObject | null) => this.#keep(set, object),
@@ -448,7 +452,7 @@ export class NexthopGroups implements GroupResolver {
   }
 
   /** Writes the definition with those nexthops that the kernel has, if it is not what is there. */
-  async #apply(group: KeptGroup, { members, backup, resilient }: GroupDefinition): Promise<Failure | null> {
+  async #apply(group: KeptGroup, { members, backup, resilient }: GroupDefinition): Promise<WriteFailure | null> {
     const content = this.#contents.of({ members, backup, resilient });
     if (content.length === 0) return null;
     const { object } = group;
@@ -457,7 +461,7 @@ export class NexthopGroups implements GroupResolver {
         ? await this.#change(object, content, resilient)
         : await this.#create(group, content, resilient);
     if (failure === null) group.attempts = 0;
-    else if (isInDoubt(failure) || failure.error === EINVAL) this.#distrust(group, content);
+    else if (failure.isUnsure || failure.error === EINVAL) this.#distrust(group, content);
     return failure;
   }
 
@@ -465,7 +469,10 @@ export class NexthopGroups implements GroupResolver {
   #distrust(group: KeptGroup, content: readonly GroupObjectMember[]): void {
     group.attempts += 1;
     if (group.attempts >= ATTEMPTS_MAX) return;
-    for (const { single } of content) single.isHeld = false;
+    for (const { single } of content) {
+      single.isHeld = false;
+      single.mayBeThere = true;
+    }
     if (group.object !== null) group.object.isInDoubt = true;
     this.#mark(group);
   }
@@ -474,7 +481,7 @@ export class NexthopGroups implements GroupResolver {
     object: GroupObject,
     members: GroupObjectMember[],
     resilient: Resilient | null,
-  ): Promise<Failure | null> {
+  ): Promise<WriteFailure | null> {
     if (!object.isInDoubt && isSameContent(object, members, resilient)) return null;
     const held = groupObject(object.resilient, object.members);
     this.objects.beginWrite(object, members);
@@ -497,14 +504,18 @@ export class NexthopGroups implements GroupResolver {
     return failure;
   }
 
-  async #create(group: KeptGroup, members: GroupObjectMember[], resilient: Resilient | null): Promise<Failure | null> {
+  async #create(
+    group: KeptGroup,
+    members: GroupObjectMember[],
+    resilient: Resilient | null,
+  ): Promise<WriteFailure | null> {
     const found = this.objects.findUnclaimed(resilient, members);
     if (found !== undefined) {
       found.isUnclaimed = false;
       this.#setObject(group, found);
       return this.#change(found, members, resilient);
     }
-    let failure: Failure | null = null;
+    let failure: WriteFailure | null = null;
     for (let tried = 0; tried < NUMBERS_TRIED_MAX; tried++) {
       const object = this.objects.addGroup(this.objects.allocate(), resilient);
       this.objects.beginWrite(object, members);
@@ -520,6 +531,7 @@ export class NexthopGroups implements GroupResolver {
         this.#mark(group);
         return null;
       }
+      if (failure.isUnsure) this.onUnsure();
       if (failure.error !== EEXIST) return failure;
       this.objects.avoid(object.id);
     }
@@ -569,6 +581,7 @@ export class NexthopGroups implements GroupResolver {
         group.attempts = 0;
         this.#mark(group);
       }
+      this.collect();
     }, RETRY_MS);
     this.#retryTimer.unref();
   }

@@ -500,4 +500,30 @@ describe("nexthop groups", () => {
     assert.equal(bench.kernel.objects.has(NEXTHOP_ID_MIN + 99), false);
     await bench.close();
   });
+
+  it("asks for a reading where the kernel may hold what is given up, and removes what that shows", async () => {
+    const bench = await NexthopBench.start();
+    let asked = 0;
+    bench.groups.onUnsure = () => {
+      asked += 1;
+    };
+    await bench.groups.set(7, group([nexthop(2, 9)]));
+    assert.equal(asked, 0);
+    // The single, and the group under one number after another.
+    for (const members of [[nexthop(3, 9)], [nexthop(2, 9), nexthop(2, 10)]]) {
+      bench.kernel.losesAnswers = true;
+      await bench.groups.set(8, group(members));
+      await bench.settled();
+      bench.kernel.losesAnswers = false;
+      await bench.groups.delete(8);
+      await bench.settled();
+    }
+    assert.ok(asked > 0);
+    bench.readings.begin();
+    bench.readings.end(bench.kernel.reading());
+    await bench.settled();
+    assert.deepEqual(bench.held(7), "2.9*1");
+    assert.equal(bench.kernel.objects.size, 2);
+    await bench.close();
+  });
 });
