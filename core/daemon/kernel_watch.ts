@@ -40,6 +40,8 @@ import { MonitorThread, type SpawnMonitor } from "./monitor_thread.ts";
 const GATHER_MS = 30;
 /** After a reading that changes asked for, the next such one waits this many times as long as it took. */
 const PAUSE_FACTOR = 2;
+/** But no longer: a reading may have taken long because the whole process stood still. */
+const PAUSE_MAX_MS = 10_000;
 /** Interfaces that are gone of which the name is remembered. */
 const GONE_LINKS_MAX = 4096;
 /** The sweep of what nobody claims looks this often whether the syncs under way have ended. */
@@ -312,7 +314,7 @@ export class KernelWatch {
     this.audits += 1;
     this.lastAudit = { ...report, time: this.#clock.time() };
     const took = this.#clock.now() - this.#auditStartedAt;
-    this.#restUntil = this.#clock.now() + took * PAUSE_FACTOR;
+    this.#restUntil = this.#clock.now() + Math.min(took * PAUSE_FACTOR, PAUSE_MAX_MS);
     const { missing, changed, unexpected } = report;
     if (missing + changed + unexpected + nexthops > 0) {
       const found = { missing, changed, unexpected, nexthops };
