@@ -237,8 +237,12 @@ export class KernelWatch {
   }
 
   #abandon(reason: string): void {
-    this.#audit?.abandon();
-    this.#audit = null;
+    if (this.#audit !== null) {
+      this.#audit.abandon();
+      this.#audit = null;
+      // What may still come of its reading is not for the next one.
+      this.#reading += 1;
+    }
     for (const waiter of this.#waiting.splice(0)) waiter.reject(new Error(`The audit was broken off: ${reason}`));
   }
 
@@ -252,6 +256,8 @@ export class KernelWatch {
         this.#options.log.error("A message about the kernel could not be handled", { type: message.type, error });
         this.#adopted.reject(error);
         this.#abandon(String(error));
+        this.#restUntil = this.#clock.now() + PAUSE_MAX_MS;
+        this.#readSoon();
       });
   }
 
@@ -307,8 +313,10 @@ export class KernelWatch {
     const { rib, drift, log } = this.#options;
     const nexthops = complete.nexthops ? this.#nexthops.end(this.#objects) : 0;
     this.#objects = [];
-    const report = { ...(await this.#audit!.finish(complete)), nexthops };
-    this.#audit = null;
+    const audit = this.#audit!;
+    const report = { ...(await audit.finish(complete)), nexthops };
+    // The thread may have died meanwhile.
+    if (this.#audit === audit) this.#audit = null;
     drift.endReading();
     if (this.#hasConflicts && rib.failedCount === 0) this.#noteConflicts(false);
     this.audits += 1;

@@ -51,8 +51,9 @@ export class Audit {
    * nobody else refers to these, and without this they would be made, compared and freed again for each single route.
    */
   readonly #held = new Set<number>();
-  /** There are routes that nobody asked for and that only another audit can judge. */
+  /** There are routes that only another audit can judge. */
   #hasMore = false;
+  #isFinishing = false;
 
   constructor(rib: Rib, drift: Drift) {
     this.#rib = rib;
@@ -95,7 +96,11 @@ export class Audit {
       return;
     }
     const isTwin = !this.#seen.add(family, route);
-    if (this.#touched.has(family, route) || store.isInFlight(route)) return;
+    if (this.#touched.has(family, route) || store.isInFlight(route)) {
+      // What is written to it takes the place of one of the two.
+      if (isTwin) this.#hasMore = true;
+      return;
+    }
     if (isTwin) this.#twins[of].add(route);
     const isReadable = (bytes[offset + RECORD.FLAGS]! & RECORD_UNREADABLE) === 0;
     const length = view.getUint32(offset + RECORD.ATTRS + ATTRS.LENGTH, true);
@@ -114,6 +119,7 @@ export class Audit {
   async finish(complete: ReadingIsComplete): Promise<AuditReport> {
     const rib = this.#rib;
     const report = this.#report;
+    this.#isFinishing = true;
     await walkRoutes(rib, (family, store, route) => {
       const isComplete = family === Family.IPV6 ? complete.ipv6 : complete.ipv4;
       if (!isComplete || store.programmed(route) === NO_ATTRS || this.#seen.has(family, route)) return;
@@ -140,8 +146,9 @@ export class Audit {
     return report;
   }
 
-  /** The reading will not come to its end. */
+  /** The reading will not come to its end. One that has is judged all the same. */
   abandon(): void {
+    if (this.#isFinishing) return;
     this.restart(Family.IPV4);
     this.restart(Family.IPV6);
     this.#letGo();

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { type Clock, SYSTEM_CLOCK } from "../../../core/clock.ts";
 import { CONTEXT_BYTES } from "../../../core/constants.ts";
 import { NO_ATTRS } from "../../../core/context/attrs.ts";
 import { ContextOp, U8, U32 } from "../../../core/context/layout.ts";
@@ -46,7 +47,7 @@ function recordOf(update: RouteUpdate, flags = 0): ArrayBuffer {
   return bytes.buffer.slice(0, end);
 }
 
-async function auditHarness(): Promise<{
+async function auditHarness(clock: Clock = SYSTEM_CLOCK): Promise<{
   harness: Harness;
   fib: OpenFib;
   events: DriftEvent[];
@@ -55,7 +56,8 @@ async function auditHarness(): Promise<{
   settle: () => Promise<void>;
 }> {
   const fib = new OpenFib();
-  const harness = new Harness({ spawn: createInlineSpawn(() => fib), providers: [specOf({ name: "kernel" })] });
+  const spawn = createInlineSpawn(() => fib);
+  const harness = new Harness({ spawn, providers: [specOf({ name: "kernel" })], clock });
   await harness.start();
   const drift = new Drift();
   const events: DriftEvent[] = [];
@@ -263,6 +265,39 @@ describe("audit", () => {
     assert.equal(fib.routes.get(50), undefined);
     assert.equal(store.isUsed(route) && store.desired(route) !== NO_ATTRS, false);
     harness.assertNoLeaks();
+    await harness.stop();
+  });
+
+  it("asks for another reading where a route is there twice that was written to meanwhile", async () => {
+    const { harness, fib, begin, settle } = await auditHarness();
+    const reading = begin();
+    for (const [number, gateway] of fib.routes) reading.take(recordOf(numberedUpdate(number, 1, gateway)));
+    harness.install(3, 9);
+    await settle();
+    reading.take(recordOf(numberedUpdate(3, 1, 77)));
+    const report = await reading.finish(COMPLETE);
+    assert.deepEqual([counts(report), report.complete], [[6, 0, 0, 0], false]);
+    await harness.stop();
+  });
+
+  it("is not broken off any more once it judges what was read", async () => {
+    // So slow that it pauses now and then.
+    let time = SYSTEM_CLOCK.now();
+    const { harness, fib, begin } = await auditHarness({ ...SYSTEM_CLOCK, now: () => (time += 5) });
+    for (let number = 6; number <= 3000; number++) {
+      while (!harness.dataplane.hasRoom()) {
+        harness.rib.flush();
+        await harness.dataplane.waitForRoom();
+      }
+      harness.install(number, 7);
+    }
+    harness.rib.flush();
+    await harness.settled();
+    const reading = begin();
+    for (const [number, gateway] of fib.routes) reading.take(recordOf(numberedUpdate(number, 1, gateway)));
+    const report = reading.finish(COMPLETE);
+    reading.abandon();
+    assert.deepEqual(counts(await report), [3000, 0, 0, 0]);
     await harness.stop();
   });
 });
