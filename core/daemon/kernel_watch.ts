@@ -271,6 +271,7 @@ export class KernelWatch {
         return;
       case "overrun":
         this.overruns += 1;
+        this.#options.drift.hearLoss();
         log.warn("Notifications of the kernel were lost; its tables are read anew");
         this.#options.retrier.wake(Cause.FOREIGN, Cause.ADDRESS, Cause.SOURCE, Cause.IPV6, Cause.NEXTHOP);
         return this.#readSoon();
@@ -295,7 +296,8 @@ export class KernelWatch {
           rib.flush();
           const { routes, unreadable } = message;
           this.#adopted.resolve({ routes, unreadable: unreadable + this.#refused });
-        } else if (message.reading === this.#reading) await this.#endAudit(message.complete);
+        } else if (this.#audit !== null && message.reading === this.#reading)
+          await this.#endAudit(this.#audit, message.complete);
         // A thread that took over for one that died begins with a reading that nobody asked for.
         else if (message.reading === FIRST_READING) this.#readSoon();
     }
@@ -309,11 +311,10 @@ export class KernelWatch {
     }
   }
 
-  async #endAudit(complete: ReadingIsComplete): Promise<void> {
+  async #endAudit(audit: Audit, complete: ReadingIsComplete): Promise<void> {
     const { rib, drift, log } = this.#options;
     const nexthops = complete.nexthops ? this.#nexthops.end(this.#objects) : 0;
     this.#objects = [];
-    const audit = this.#audit!;
     const report = { ...(await audit.finish(complete)), nexthops };
     // The thread may have died meanwhile.
     if (this.#audit === audit) this.#audit = null;

@@ -395,7 +395,7 @@ export class Dataplane {
     this.#incoming = new RingProducer(this.#memory.incoming);
     this.#results = new RingConsumer(this.#memory.results);
     this.#loopBell = new Doorbell(this.#memory.loopBell);
-    const underWay = this.#underWay();
+    const underWay = this.underWay();
     for (const slot of underWay) {
       this.#contexts.setU8(slot, U8.STATUS, ContextStatus.QUEUED);
       const known = this.#contexts.getU8(slot, U8.FLAGS) & (ContextFlag.KNOWN | ContextFlag.TAKE_OVER);
@@ -422,7 +422,7 @@ export class Dataplane {
   }
 
   /** Contexts that are admitted and not back, in the order of their admission. */
-  #underWay(): Uint32Array {
+  underWay(): Uint32Array {
     const { f64 } = this.#contexts;
     const admission = (slot: number): number => f64[slot * CONTEXT_DOUBLES + F64.ADMISSION]!;
     const slots = new Uint32Array(this.#underWayCount);
@@ -438,7 +438,7 @@ export class Dataplane {
   #failUnderWay(error: number, reason: string): void {
     this.#registry.abandonQueues(this.#memory);
     while (this.#underWayCount > 0) {
-      const slots = this.#underWay();
+      const slots = this.underWay();
       for (const slot of slots) {
         if (this.#contexts.getU8(slot, U8.STATUS) === ContextStatus.QUEUED) this.#contexts.fail(slot, error, reason);
       }

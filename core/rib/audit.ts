@@ -37,6 +37,8 @@ export class Audit {
   readonly #startedAt: number;
   readonly #seen = new RouteSet();
   readonly #touched = new RouteSet();
+  /** Routes that a write was under way of when the reading began. */
+  readonly #underWay: readonly (readonly [Family, number])[];
   readonly #forgottenBefore: number;
   readonly #report: AuditReport = { routes: 0, missing: 0, changed: 0, unexpected: 0, complete: false, elapsedMs: 0 };
   /** Routes that differ, and how; judged at the end, for a dump may start over. */
@@ -61,6 +63,7 @@ export class Audit {
     this.#startedAt = rib.clock.now();
     this.#forgottenBefore = rib.forgotten;
     rib.touched.add(this.#touched);
+    this.#underWay = rib.underWay();
   }
 
   /** Takes some routes of the reading, in records of core/context/route_record.ts. */
@@ -139,6 +142,7 @@ export class Audit {
       for (const route of twins) this.#judgeTwin(family, route);
       this.#removeUnexpected(family);
     }
+    for (const [family, route] of this.#underWay) if (this.#drift.keep(family, route)) this.#hasMore = true;
     this.#letGo();
     report.routes = this.#routes[4] + this.#routes[6];
     report.complete = complete.ipv4 && complete.ipv6 && complete.nexthops && !this.#hasMore;

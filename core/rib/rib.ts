@@ -13,7 +13,7 @@ import type { Clock } from "../clock.ts";
 import { SHARED_ROUTES_MIN } from "../constants.ts";
 import { NO_ATTRS, NOT_SHARED } from "../context/attrs.ts";
 import type { AttrsMemo, AttrsStore } from "../context/attrs_store.ts";
-import { ContextFlag, ContextOp, ContextStatus, DplaneError, U8, U32 } from "../context/layout.ts";
+import { ContextFlag, ContextOp, ContextStatus, DplaneError, isNexthopOp, U8, U32 } from "../context/layout.ts";
 import type { Dataplane } from "../dataplane/dataplane.ts";
 import { type Family, type RouteUpdate, UpdateOp } from "../model/route.ts";
 import { AdmissionError, checkClaim } from "./admission.ts";
@@ -331,6 +331,17 @@ export class Rib extends RouteTable {
     if (this.touched.size > 0) this.#touch(family, route);
     store.setInFlight(route, true);
     this.#dataplane.enqueue(slot);
+  }
+
+  /** Routes that a write is under way of. */
+  underWay(): [Family, number][] {
+    const { contexts } = this.#dataplane;
+    const routes: [Family, number][] = [];
+    for (const slot of this.#dataplane.underWay()) {
+      if (isNexthopOp(contexts.getU8(slot, U8.OP))) continue;
+      routes.push([contexts.getU8(slot, U8.FAMILY) as Family, contexts.getU32(slot, U32.ENTRY)]);
+    }
+    return routes;
   }
 
   /** Has the kernel hold what is wanted of a route, if it does not or that is in doubt. Needs room in the dataplane. */

@@ -93,6 +93,16 @@ describe("the watch over the kernel", () => {
     assert.equal(bench.watch.audits, 1);
   });
 
+  it("has the kernel read when a thread takes over, also before the first audit", async () => {
+    bench = new WatchBench();
+    await bench.start();
+    bench.monitors[0]!.die("gone");
+    await until("another is started", () => bench.monitors.length === 2);
+    bench.tellRead(0);
+    await until("the kernel is read", () => bench.request === 1);
+    assert.equal(bench.harness.log.records.length, 1);
+  });
+
   it("rests after a reading, but not for ever because the process stood still in the middle of one", async () => {
     let jumpMs = 0;
     const delays: number[] = [];

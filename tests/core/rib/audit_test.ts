@@ -22,6 +22,9 @@ class OpenFib implements Provider {
   readonly ops: string[] = [];
   /** Refuses routes by this gateway. */
   refused = 0;
+  /** Writes are done, and the answers kept back. */
+  isSlow = false;
+  readonly #kept: number[] = [];
 
   process(io: ProviderIo): void {
     const { contexts } = io;
@@ -36,8 +39,10 @@ class OpenFib implements Provider {
         else this.routes.set(number, gateway);
         contexts.succeed(slot);
       }
-      io.enqueue(slot);
+      if (this.isSlow) this.#kept.push(slot);
+      else io.enqueue(slot);
     }
+    if (!this.isSlow) for (const slot of this.#kept.splice(0)) io.enqueue(slot);
   }
 }
 
@@ -49,6 +54,7 @@ function recordOf(update: RouteUpdate, flags = 0): ArrayBuffer {
 
 async function auditHarness(clock: Clock = SYSTEM_CLOCK): Promise<{
   harness: Harness;
+  drift: Drift;
   fib: OpenFib;
   events: DriftEvent[];
   begin: () => Audit;
@@ -80,7 +86,7 @@ async function auditHarness(clock: Clock = SYSTEM_CLOCK): Promise<{
     await settle();
     return report;
   };
-  return { harness, fib, events, begin, audit, settle };
+  return { harness, drift, fib, events, begin, audit, settle };
 }
 
 function counts({ routes, missing, changed, unexpected }: AuditReport): number[] {
@@ -298,6 +304,28 @@ describe("audit", () => {
     const report = reading.finish(COMPLETE);
     reading.abandon();
     assert.deepEqual(counts(await report), [3000, 0, 0, 0]);
+    await harness.stop();
+  });
+
+  it("looks again at what was changed by others before its own write was known to be done", async () => {
+    const { harness, drift, fib, begin, audit, settle } = await auditHarness();
+    fib.isSlow = true;
+    harness.install(3, 9);
+    harness.rib.flush();
+    await until("it is written", () => fib.routes.get(3) === 9);
+    fib.routes.set(3, 77);
+    drift.hear(Family.IPV4, 3, { by: "ip[42]", portId: 42 });
+    drift.beginReading();
+    const reading = begin();
+    fib.isSlow = false;
+    await settle();
+    for (const [number, gateway] of fib.routes) reading.take(recordOf(numberedUpdate(number, 1, gateway)));
+    const report = await reading.finish(COMPLETE);
+    drift.endReading();
+    assert.deepEqual([counts(report), report.complete], [[5, 0, 0, 0], false]);
+    drift.beginReading();
+    const second = await audit();
+    assert.deepEqual([counts(second), second.complete, fib.routes.get(3)], [[5, 0, 1, 0], true, 9]);
     await harness.stop();
   });
 });
