@@ -169,7 +169,6 @@ export class Rib extends RouteTable {
     owner.newer?.add(family, route);
     if (session !== NO_SESSION) this.admitAt(family, route, owner, attrs, session, line, known);
     else {
-      if (this.touched.size > 0) this.#touch(family, route);
       this.#claim(family, store, route, owner.id, attrs);
       this.reconciler.add(routeKey(family, route));
     }
@@ -197,7 +196,6 @@ export class Rib extends RouteTable {
     known = true,
   ): void {
     const store = this.store(family);
-    if (this.touched.size > 0) this.#touch(family, route);
     this.#claim(family, store, route, owner.id, attrs);
     const slot = this.#dataplane.acquire();
     fillContext(this.#dataplane, slot, store, route, this.keyClass(store, route));

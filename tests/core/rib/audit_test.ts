@@ -328,4 +328,18 @@ describe("audit", () => {
     assert.deepEqual([counts(second), second.complete, fib.routes.get(3)], [[5, 0, 1, 0], true, 9]);
     await harness.stop();
   });
+
+  it("judges a route that somebody asks for during the reading, where nothing was written for it", async () => {
+    const { harness, fib, begin, settle } = await auditHarness();
+    fib.routes.delete(3);
+    const reading = begin();
+    harness.admit({ ...numberedUpdate(3, 1, 9), distance: 200 }, harness.rib.owners.intern("other")!);
+    await settle();
+    for (const [number, gateway] of fib.routes) reading.take(recordOf(numberedUpdate(number, 1, gateway)));
+    const report = await reading.finish(COMPLETE);
+    assert.deepEqual([counts(report), report.complete], [[4, 1, 0, 0], true]);
+    await settle();
+    assert.equal(fib.routes.get(3), 3);
+    await harness.stop();
+  });
 });
