@@ -14,7 +14,7 @@ import { align4, messageFlags, messageLength, messagePortId, messageSequence, me
 import { type NetlinkSocket, RECEIVE_OVERRUN, RECEIVE_TRUNCATED } from "./socket.ts";
 
 /** The kernel fills at most 32 KiB of a dump datagram, unless one object alone is larger; then the buffer grows. */
-const BUFFER_BYTES = 64 << 10;
+export const DUMP_BUFFER_BYTES = 64 << 10;
 const RESTARTS_MAX = 8;
 const TIMEOUT_MS = 10_000;
 
@@ -41,6 +41,8 @@ export interface DumpOptions {
    * during a try makes that try count as interrupted. Needed for IPv6 routes; what it hears is thrown away.
    */
   readonly witness?: DumpSocket;
+  /** Memory to read into, {@linkcode DUMP_BUFFER_BYTES} of it; whoever dumps often need not make it each time. */
+  readonly buffer?: Uint8Array<ArrayBuffer>;
   /** The thread's clock, in milliseconds. */
   readonly now?: () => number;
 }
@@ -82,7 +84,7 @@ export function* dump(
 ): Steps<DumpResult> {
   const { restartsMax = RESTARTS_MAX, witness } = options;
   const header = new DataView(request.buffer, request.byteOffset, NLMSG_HDRLEN);
-  let buffer = new Uint8Array(BUFFER_BYTES);
+  let buffer = options.buffer ?? new Uint8Array(DUMP_BUFFER_BYTES);
   for (let restarts = 0; ; restarts++) {
     const result: DumpResult = { errno: 0, interrupted: false, messages: 0, bytes: 0, restarts };
     const sequence = header.getUint32(NLMSG_SEQ_OFFSET, true);

@@ -16,7 +16,7 @@ import { Family } from "../../core/model/route.ts";
 import { errnoName } from "../../ffi/libc/errno.ts";
 import type { Libc } from "../../ffi/libc/symbols.ts";
 import * as c from "../../ffi/netlink/constants.ts";
-import { block, type DumpResult, type Steps } from "../../ffi/netlink/dump.ts";
+import { block, DUMP_BUFFER_BYTES, type DumpResult, type Steps } from "../../ffi/netlink/dump.ts";
 import { align4, messageLength } from "../../ffi/netlink/message.ts";
 import {
   createPollfds,
@@ -29,11 +29,11 @@ import {
 import { ChangeDecoder } from "./changes.ts";
 import { readLinks } from "./read_links.ts";
 import { readNexthops } from "./read_nexthops.ts";
-import { type ReadResult, readRoutes } from "./read_routes.ts";
+import { createScratch, type ReadResult, readRoutes } from "./read_routes.ts";
 
 const BUFFER_BYTES = 64 << 10;
 const LISTEN_BUFFER_BYTES = 8 << 20;
-const DUMP_BUFFER_BYTES = 1 << 20;
+const DUMP_RECEIVE_BYTES = 1 << 20;
 /** Chunks of routes that may wait for the main thread, 256 KB each: it takes them slower than the kernel gives them. */
 const CHUNKS_AHEAD_MAX = 8;
 /** How long a wait for notifications lasts before the thread looks whether it is to stop or to read. */
@@ -65,7 +65,8 @@ class Monitor {
   readonly #libc: Libc;
   readonly #post: PostFromMonitor;
   readonly #clock: Clock;
-  readonly #dumpOptions = { now: () => this.#clock.now() };
+  readonly #dumpOptions = { now: () => this.#clock.now(), buffer: new Uint8Array(DUMP_BUFFER_BYTES) };
+  readonly #scratch = createScratch();
   readonly #log: Log;
   readonly #links: NetlinkSocket;
   /** Apart from the links, whose notifications a flood of routes must not push out. */
@@ -202,7 +203,7 @@ class Monitor {
     let bytes: number;
     do bytes = this.#links.receive(this.#buffer);
     while (bytes > 0 || bytes === RECEIVE_OVERRUN || bytes === RECEIVE_TRUNCATED);
-    const socket = openNetlinkSocket(this.#libc, { netns: this.#start.netns, receiveBufferBytes: DUMP_BUFFER_BYTES });
+    const socket = openNetlinkSocket(this.#libc, { netns: this.#start.netns, receiveBufferBytes: DUMP_RECEIVE_BYTES });
     const { dump, links } = yield* readLinks(socket, this.#sequence, this.#dumpOptions);
     socket.close();
     this.#sequence += dump.restarts + 1;
@@ -215,7 +216,7 @@ class Monitor {
     // What is lost from now on may be missing in what is read.
     this.#isOverrunTold = false;
     const { netns, protocol } = this.#start;
-    const socket = openNetlinkSocket(this.#libc, { netns, strictCheck: true, receiveBufferBytes: DUMP_BUFFER_BYTES });
+    const socket = openNetlinkSocket(this.#libc, { netns, strictCheck: true, receiveBufferBytes: DUMP_RECEIVE_BYTES });
     const { dump, objects } = yield* readNexthops(socket, protocol, this.#sequence, this.#dumpOptions);
     this.#sequence += dump.restarts + 1;
     this.#post({ type: "nexthops", reading, objects });
@@ -245,7 +246,7 @@ class Monitor {
     const sequence = this.#sequence;
     const result = yield* readRoutes(
       socket,
-      { family, protocol: this.#start.protocol, ifindex, sequence, options },
+      { family, protocol: this.#start.protocol, ifindex, sequence, options, scratch: this.#scratch },
       {
         onChunk: (records, count) => this.#postRoutes(reading, records, count),
         onRestart: () => this.#post({ type: "restarted", reading, family }),
