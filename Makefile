@@ -25,7 +25,7 @@ ZSH_COMPLETION := $(SHAREDIR)/zsh/site-functions/_dplaned
 FISH_COMPLETION := $(SHAREDIR)/fish/vendor_completions.d/dplaned.fish
 MAN_PAGES := $(notdir $(wildcard packaging/man/*.[1-9]))
 
-.PHONY: help deps build run test check types fmt bench install uninstall clean
+.PHONY: help deps build run test check types fmt sim bench install uninstall clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -55,6 +55,9 @@ types: deps
 
 fmt: deps ## Format the code and sort the imports
 	@$(BUN) $(BIN)/biome check --write --linter-enabled=false
+
+sim: deps ## Simulations of the whole daemon (SEEDS=N: as many; FROM=S: from this seed; SEED=S: that one, with all that happens)
+	@$(BUN) tests/sim/run.ts $(if $(SEED),--seed $(SEED) --trace,--seeds $(or $(SEEDS),1000) --from $(or $(FROM),1))
 
 bench: $(BINARY) ## The benchmarks, against other programs (ONLY="SECTION ...", RUNS=N; WRITE=1: into docs/benchmarks.md too)
 	@$(BUN) tests/bench/bench.ts $(ONLY) $(if $(RUNS),--runs $(RUNS)) $(if $(filter 1,$(WRITE)),--write) $(if $(filter 1,$(FORCE)),--force)

@@ -47,6 +47,8 @@ export class Rib extends RouteTable {
   /** Routes that were written to, or forgotten, while somebody watches for that. */
   readonly touched = new Set<RouteSet>();
   groups: GroupResolver | null = null;
+  /** Routes with the same nexthops from which on an object of them is worth it. */
+  sharedRoutesMin = SHARED_ROUTES_MIN;
   /** When the list of results being settled, or the last one, was taken; on the clock of core/clock.ts. */
   settledAt = 0;
   readonly #dataplane: Dataplane;
@@ -317,7 +319,9 @@ export class Rib extends RouteTable {
       // What is in doubt and was never confirmed may be somebody else's: only a new route asks the kernel for that.
       contexts.setU8(slot, U8.OP, programmed !== NO_ATTRS ? ContextOp.ROUTE_UPDATE : ContextOp.ROUTE_INSTALL);
       const references = this.attrs.acquire(target);
-      if (references >= SHARED_REFERENCES_MIN && this.attrs.object(target) === NOT_SHARED) this.groups?.share(target);
+      // A route has two, as wanted and as programmed.
+      if (references >= 2 * this.sharedRoutesMin && this.attrs.object(target) === NOT_SHARED)
+        this.groups?.share(target);
       contexts.setU32(slot, U32.ATTRS, target);
       if (selected !== contexts.getU32(slot, U32.OWNER)) contexts.setU32(slot, U32.WINNER, selected);
       if (this.owners.get(selected)?.settings.takeOver) contexts.setFlag(slot, ContextFlag.TAKE_OVER);
@@ -601,8 +605,6 @@ export class Rib extends RouteTable {
   }
 }
 
-/** References to attributes from which on an object is worth it; a route has two, as wanted and as programmed. */
-const SHARED_REFERENCES_MIN = 2 * SHARED_ROUTES_MIN;
 
 /** Pause before a route is written again of which it is not known what became of it. */
 const DOUBT_DELAY_MS = 1000;
