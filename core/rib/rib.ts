@@ -98,7 +98,10 @@ export class Rib extends RouteTable {
   /** Results of updates still under way go to nobody; the RIB keeps them all the same. */
   closeSession(id: number): void {
     this.#sessions.delete(id);
-    if (id === this.#recentSessionId) this.#recentSessionId = NO_SESSION;
+    if (id !== this.#recentSessionId) return;
+    // Which is also the number of nobody's.
+    this.#recentSessionId = NO_SESSION;
+    this.#recentSession = undefined;
   }
 
   /**

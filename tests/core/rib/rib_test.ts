@@ -301,6 +301,21 @@ describe("rib", () => {
     await harness.stop();
   });
 
+  it("tells a session that is closed nothing of what the daemon writes by itself", async () => {
+    const harness = ribHarness({ kernel: new ScriptedProvider(programs) });
+    await harness.start();
+    const line = harness.install(1);
+    await harness.settled();
+    assert.equal(line, 0, "as a context that answers no line has it");
+    const results = { ...harness.rib.results };
+    harness.rib.closeSession(harness.session);
+    harness.results.length = 0;
+    harness.rib.doubt(Family.IPV4, routeOf(harness, 1));
+    await until("it is written again", () => harness.rib.latencies.total.count === 2);
+    assert.deepEqual([harness.results, harness.rib.results], [[], results]);
+    await harness.stop();
+  });
+
   it("measures where the time of each update went", async () => {
     const times: number[][] = [];
     const harness = ribHarness({ kernel: new ScriptedProvider(programs) });
