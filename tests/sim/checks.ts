@@ -6,6 +6,7 @@
 import { formatPrefix } from "../../core/model/prefix.ts";
 import { Family } from "../../core/model/route.ts";
 import type { UpdateJson } from "../../core/northbound/api_types.ts";
+import type { Rib } from "../../core/rib/rib.ts";
 import { RingObserver } from "../../core/ring/spsc_ring.ts";
 import { ERRNO, errnoName } from "../../ffi/libc/errno.ts";
 import * as c from "../../ffi/netlink/constants.ts";
@@ -40,6 +41,8 @@ const TYPE_NAMES: Readonly<Record<number, string>> = {
 export class KernelBooks {
   readonly #kernel: ModelKernel;
   readonly #asked = new Map<string, Asked[]>();
+  /** Routes of ours that have gone since they were last written. */
+  readonly #lost = new Set<string>();
   /** Requests that the kernel has got. */
   requests = 0;
   note: (describe: () => string) => void = () => {};
@@ -47,6 +50,9 @@ export class KernelBooks {
   constructor(kernel: ModelKernel) {
     this.#kernel = kernel;
     kernel.onRequest = (request) => this.#onRequest(request);
+    kernel.onLoss = (route, replacement) => {
+      if (route.protocol === PROTOCOL && replacement?.protocol !== PROTOCOL) this.#lost.add(keyOfRoute(route));
+    };
   }
 
   #onRequest(request: Request): void {
@@ -57,6 +63,7 @@ export class KernelBooks {
     const key = keyOfMessage(route);
     const asked = this.#asked.get(key) ?? [];
     const isDelete = type === c.RTM_DELROUTE;
+    if (!isDelete && refusal === null) this.#lost.delete(key);
     const text = isDelete ? "" : this.#describe(route);
     const isAgreed = refusal === null || (isDelete && refusal.errno !== ERRNO.ENOMEM && refusal.errno !== ERRNO.ENOSPC);
     asked.push({ number: this.requests, isDelete, isAgreed, text });
@@ -87,6 +94,15 @@ export class KernelBooks {
     if (type !== undefined) return type;
     if (route.nexthopId !== 0) return this.#describeObject(route.nexthopId);
     return this.#hops(route.nexthops.map((hop) => ({ ...hop })));
+  }
+
+  /** Whether a route that is said to be missing may be. */
+  mayBeMissing(rib: Rib, family: Family, route: number): boolean {
+    const store = rib.store(family);
+    const { table, metric } = rib.keyClass(store, route);
+    const address = new Uint8Array(16);
+    store.address(route, address);
+    return this.#lost.has(keyOf({ prefix: formatPrefix(family, address, 0, store.prefixLength(route)), table, metric }));
   }
 
   /** What an object leads to. */

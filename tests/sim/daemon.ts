@@ -14,7 +14,7 @@ import { OutcomeReader } from "../../core/northbound/outcome.ts";
 import { Pacer } from "../../core/northbound/pacer.ts";
 import type { RouteStreamParts } from "../../core/northbound/route_stream.ts";
 import { UPDATE_DEFAULTS } from "../../core/northbound/update_rules.ts";
-import { Drift } from "../../core/rib/drift.ts";
+import { Drift, type DriftEvent } from "../../core/rib/drift.ts";
 import { Journal } from "../../core/rib/journal.ts";
 import { NexthopGroups } from "../../core/rib/nexthop_groups.ts";
 import { OWNER_SETTINGS, type OwnerSettings } from "../../core/rib/owners.ts";
@@ -41,6 +41,7 @@ export interface SimDaemonOptions {
   /** Routes with the same nexthops from which on they share an object; the real one is more than a simulation has. */
   sharedRoutesMin: number;
   onLog: (record: LogRecord) => void;
+  onDrift: (event: DriftEvent, rib: Rib) => void;
 }
 
 export class SimDaemon {
@@ -111,7 +112,7 @@ export class SimDaemon {
       groups: this.groups,
       onLog,
       onChange: () => {},
-      onDrift: () => {},
+      onDrift: (event) => options.onDrift(event, this.rib),
       onHealthChange: () => {},
       log,
     });

@@ -6,8 +6,11 @@
 import { type Provider, ProviderPriority, type ProviderSpec } from "../../core/dataplane/provider.ts";
 import type { LogRecord } from "../../core/log.ts";
 import type { UpdateJson } from "../../core/northbound/api_types.ts";
+import type { FromMonitor } from "../../core/model/kernel_event.ts";
 import { parseNexthopGroup } from "../../core/northbound/nexthop_group_json.ts";
 import { Prng } from "../../core/prng.ts";
+import type { DriftEvent } from "../../core/rib/drift.ts";
+import type { Rib } from "../../core/rib/rib.ts";
 import { SLOW_RETRY_MS } from "../../core/rib/retry.ts";
 import { createKernelProvider, type KernelOptions } from "../../providers/kernel/provider.ts";
 import type { RouteKey } from "../support/schedule_model.ts";
@@ -53,6 +56,7 @@ export interface Canary {
   kernelProvider?: (provider: Provider) => Provider;
   daemon?: (daemon: SimDaemon) => void;
   netlink?: (netlink: ModelNetlink) => void;
+  monitor?: (message: FromMonitor) => FromMonitor;
 }
 
 export interface SimulationResult {
@@ -206,6 +210,7 @@ class Simulation {
       netlink: this.#netlink,
       main,
       clockOffset,
+      onMonitorMessage: canary.monitor ?? ((message) => message),
       hooks: (thread) => this.#hooks(thread),
       providers: (thread, libc) => (provider) => {
         if (provider.kind !== "kernel") return new UnreliableProvider(this.#faults, thread.clock);
@@ -221,6 +226,7 @@ class Simulation {
       owners: [...DISTANCES].map(([name, distance]) => ({ name, distance })),
       nexthopObjects: this.#model.areGroupsInline ? "off" : "auto",
       onLog: (record) => this.#onLog(record),
+      onDrift: (event, rib) => this.#onDrift(event, rib),
     });
     canary.daemon?.(this.#daemon);
     this.#daemon.start();
@@ -231,6 +237,12 @@ class Simulation {
     this.#note(() => `log ${level}: ${message} ${JSON.stringify({ ...fields, error: String(error ?? "") })}`);
     // Nothing that goes wrong here is a reason for that.
     if (error instanceof Error) this.#scheduler.violate(`${message}: ${error.stack}`);
+  }
+
+  #onDrift({ kind, family, route, by }: DriftEvent, rib: Rib): void {
+    this.#note(() => `drift: ${kind} ${by}`);
+    if (kind !== "missing" || this.#books.mayBeMissing(rib, family, route)) return;
+    this.#scheduler.violate("a route is said to be missing that the kernel has had all the time");
   }
 
   #hooks(thread: SimThread) {

@@ -31,6 +31,8 @@ export interface ThreadsOptions {
   providers: SimProviders;
   /** What happens while a thread is inside of a system call. */
   hooks: (thread: SimThread) => NetlinkHooks;
+  /** What of a message of the monitor reaches the main thread. */
+  onMonitorMessage: (message: FromMonitor) => FromMonitor;
   /** By how much the clock of a new thread differs. */
   clockOffset: () => number;
 }
@@ -104,7 +106,7 @@ export class Threads {
   };
 
   readonly spawnMonitor: SpawnMonitor = (start, events) => {
-    const { scheduler, netlink, hooks } = this.#options;
+    const { scheduler, netlink, hooks, onMonitorMessage } = this.#options;
     const thread = this.#add("monitor", events.onExit);
     const libc = netlink.openLibc(hooks(thread));
     let steps: Steps<void> | null = null;
@@ -123,7 +125,7 @@ export class Threads {
         seenRequest = request[0]!;
         looksAt = scheduler.time + IDLE_POLL_MS;
         try {
-          const post = (message: FromMonitor): void => this.#post(thread, () => events.onMessage(message));
+          const post = (message: FromMonitor): void => this.#post(thread, () => events.onMessage(onMonitorMessage(message)));
           steps ??= monitor(start, libc, post, thread.clock);
           if (!steps.next().done) return;
           scheduler.removeActor(actor);

@@ -34,6 +34,8 @@ export interface RouteTableParts {
   /** Another gateway family's check. */
   checkIpv6Hop(hop: ModelHop): Refusal | null;
   onRoute(type: number, route: ModelRoute, portId: number, flags: number): void;
+  /** A route goes; another may take its place. */
+  onLoss(route: ModelRoute, replacement: ModelRoute | null): void;
 }
 
 export class Ipv4Routes {
@@ -77,6 +79,7 @@ export class Ipv4Routes {
       if ((flags & c.NLM_F_REPLACE) !== 0) {
         if (same === first) return null;
         if (same !== -1) return refuse(EEXIST);
+        this.#parts.onLoss(node[first]!, built);
         node[first] = built;
         this.order.forget();
         this.#parts.onRoute(c.RTM_NEWROUTE, built, portId, c.NLM_F_REPLACE);
@@ -97,6 +100,8 @@ export class Ipv4Routes {
   }
 
   remove(message: RouteMessage, portId: number): Refusal | null {
+    if (hasHostBits(message.destination, message.prefixLength))
+      return refuse(EINVAL, "Invalid prefix for given prefix length");
     if (message.nexthopId !== 0 && !this.#parts.nexthops().objects.has(message.nexthopId))
       return refuse(EINVAL, "Nexthop id does not exist");
     if (!this.#tables.has(message.table)) return refuse(ESRCH, "FIB table does not exist");
@@ -118,6 +123,7 @@ export class Ipv4Routes {
 
   #take(route: ModelRoute): void {
     this.order.forget();
+    this.#parts.onLoss(route, null);
     const key = nodeKey(route);
     const rest = this.#nodes.get(key)!.filter((each) => each !== route);
     if (rest.length === 0) this.#nodes.delete(key);
@@ -217,6 +223,7 @@ export class Ipv4Routes {
       mtu: message.mtu,
       objectId: nexthopId,
       hops: [],
+      places: [],
     };
     if (nexthopId !== 0) {
       const shared = saysMetrics ? undefined : this.#sharedRoute(route);
@@ -258,7 +265,12 @@ export class Ipv4Routes {
   }
 
   #checkHop(hop: ModelHop, route: ModelRoute): Refusal | null {
-    if (hop.viaFamily === Family.IPV6) return this.#parts.checkIpv6Hop(hop) ?? this.#markCarrier(hop);
+    if (hop.viaFamily === Family.IPV6) {
+      const refused = this.#parts.checkIpv6Hop(hop);
+      // That there is no carrier is noted only when it is lost later.
+      hop.flags &= ~c.RTNH_F_LINKDOWN;
+      return refused;
+    }
     if (hop.viaFamily === Family.IPV4)
       return this.checkGateway(hop, route.table, route.scope) ?? this.#checkUp(hop) ?? this.#markCarrier(hop);
     if ((hop.flags & c.RTNH_F_ONLINK) !== 0)

@@ -11,7 +11,7 @@ import { isAlive, REJECT_TYPES, type RouteTableParts, toHop } from "./ipv4_route
 import { LOOPBACK_INDEX } from "./links.ts";
 import {
   covers,
-  hasHostBits,
+  masked,
   hex,
   isEqual,
   isSameHop,
@@ -33,6 +33,7 @@ export class Ipv6Routes {
   readonly #nodes = new Map<string, ModelRoute[]>();
   readonly #tables = new Set<number>(FIRST_TABLES);
   readonly order = new RouteOrder(() => this.all());
+  #lastPlace = 0;
 
   constructor(parts: RouteTableParts) {
     this.#parts = parts;
@@ -61,6 +62,8 @@ export class Ipv6Routes {
   /** One that may have siblings takes the place of one that may, if there is one, and of its siblings. */
   #replace(node: ModelRoute[], peers: readonly ModelRoute[], built: ModelRoute, portId: number): null {
     const old = peers.find((peer) => maySibling(peer) === maySibling(built)) ?? peers[0]!;
+    this.#parts.onLoss(old, built);
+    this.#place(built, old.places[0]);
     node[node.indexOf(old)] = built;
     this.order.forget();
     this.#parts.onRoute(c.RTM_NEWROUTE, built, portId, c.NLM_F_REPLACE);
@@ -71,10 +74,13 @@ export class Ipv6Routes {
     for (const peer of peers) if (isDuplicate(peer, built)) return refuse(EEXIST);
     const sibling = maySibling(built) ? peers.find(maySibling) : undefined;
     if (sibling !== undefined) {
+      this.#place(built);
       sibling.hops.push(...built.hops);
+      sibling.places.push(...built.places);
       this.#parts.onRoute(c.RTM_NEWROUTE, sibling, portId, c.NLM_F_CREATE);
       return null;
     }
+    this.#place(built);
     const after = node.findIndex(({ metric }) => metric > built.metric);
     node.splice(after === -1 ? node.length : after, 0, built);
     this.order.forget();
@@ -83,13 +89,32 @@ export class Ipv6Routes {
     return null;
   }
 
+  /** Puts it behind what is there, or its first sibling in the place of another route. */
+  #place(route: ModelRoute, first?: number): void {
+    route.places = Array.from({ length: Math.max(1, route.hops.length) }, () => ++this.#lastPlace);
+    if (first !== undefined) route.places[0] = first;
+  }
+
+  /**
+   * Whether a dump leaves the route out: behind a route it goes on behind the last of its siblings, whatever stands between
+   * (net/ipv6/ip6_fib.c: fib6_dump_node).
+   */
+  isHidden(route: ModelRoute): boolean {
+    const [place = 0] = route.places;
+    return (this.#nodes.get(nodeKey(route)) ?? []).some(
+      (other) => other !== route && other.places[0]! < place && place < other.places.at(-1)!,
+    );
+  }
+
   remove(message: RouteMessage, portId: number): Refusal | null {
     const { metric = 0, protocol, nexthopId, nexthops } = message;
     if (nexthopId !== 0 && !this.#parts.nexthops().objects.has(nexthopId))
       return refuse(EINVAL, "Nexthop id does not exist");
     if (!this.#tables.has(message.table)) return refuse(ESRCH, "FIB table does not exist");
     const [wanted] = nexthops;
-    for (const route of this.#nodes.get(nodeKey(message)) ?? []) {
+    const destination = masked(message.destination, message.prefixLength);
+    const source = masked(message.source, message.sourceLength);
+    for (const route of this.#nodes.get(nodeKey({ ...message, destination, source })) ?? []) {
       if (metric !== 0 && metric !== route.metric) continue;
       if (protocol !== 0 && protocol !== route.protocol) continue;
       if (nexthopId !== 0 && nexthopId !== route.objectId) continue;
@@ -101,6 +126,7 @@ export class Ipv6Routes {
         );
         if (hop === undefined) continue;
         if (wanted.viaFamily !== 0 && route.hops.length > 1) {
+          route.places.splice(route.hops.indexOf(hop), 1);
           route.hops.splice(route.hops.indexOf(hop), 1);
           this.#parts.onRoute(c.RTM_DELROUTE, { ...route, hops: [hop] }, portId, 0);
           return null;
@@ -203,14 +229,15 @@ export class Ipv6Routes {
 
   #build(message: RouteMessage): ModelRoute | Refusal {
     const { prefsrcFamily, nexthopId, routeType } = message;
-    if (hasHostBits(message.destination, message.prefixLength))
-      return refuse(EINVAL, "Invalid prefix for given prefix length");
+    if (message.nexthops.length > 1 && message.nexthops.some(({ viaFamily }) => viaFamily === 0))
+      return refuse(EINVAL, "Device only routes can not be added for IPv6 using the multipath API.");
+    this.#tables.add(message.table);
     const route: ModelRoute = {
       family: Family.IPV6,
       table: message.table,
-      destination: message.destination.slice(),
+      destination: masked(message.destination, message.prefixLength),
       prefixLength: message.prefixLength,
-      source: message.source.slice(),
+      source: masked(message.source, message.sourceLength),
       sourceLength: message.sourceLength,
       metric: message.metric || METRIC_IPV6_ZERO,
       protocol: message.protocol,
@@ -220,6 +247,7 @@ export class Ipv6Routes {
       mtu: message.mtu,
       objectId: nexthopId,
       hops: [],
+      places: [],
     };
     if (nexthopId !== 0) {
       if (message.nexthops.length > 0) return refuse(EINVAL);
@@ -227,10 +255,8 @@ export class Ipv6Routes {
       if (!nexthops.objects.has(nexthopId)) return refuse(EINVAL, "Nexthop id does not exist");
       if (route.sourceLength > 0) return refuse(EINVAL, "IPv6 routes using source address can not use nexthop objects");
       if (nexthops.hasIpv4Gateway(nexthopId)) return refuse(EINVAL, "IPv6 routes can not use an IPv4 nexthop");
-      this.#tables.add(message.table);
       return this.#checkPrefsrc(route) ?? route;
     }
-    this.#tables.add(message.table);
     if (REJECT_TYPES.includes(routeType)) {
       route.hops.push({ ifindex: LOOPBACK_INDEX, viaFamily: 0, via: new Uint8Array(16), weight: 1, flags: 0 });
       return this.#checkPrefsrc(route) ?? route;
@@ -243,15 +269,13 @@ export class Ipv6Routes {
       const hop = toHop(nexthop);
       let refused: Refusal | null;
       if (hop.viaFamily !== 0) refused = this.checkGateway(hop, route.table);
-      else if (message.nexthops.length > 1) {
-        refused = refuse(EINVAL, "Device only routes can not be added for IPv6 using the multipath API.");
-      } else refused = this.#checkUp(hop);
+      else refused = this.#checkUp(hop);
+      refused ??= this.#checkPrefsrc(route);
       if (refused !== null) return refused;
       if (route.hops.some((other) => isSameHop(other, hop))) return refuse(EEXIST);
       route.hops.push(hop);
     }
-    if (route.hops.length === 0) return refuse(ENODEV);
-    return this.#checkPrefsrc(route) ?? route;
+    return route.hops.length === 0 ? refuse(ENODEV) : route;
   }
 
   #checkPrefsrc({ prefsrc }: ModelRoute): Refusal | null {
@@ -262,13 +286,16 @@ export class Ipv6Routes {
   /** The interface is gone: each way over it goes. */
   dropHops(ifindex: number): void {
     for (const route of this.all()) {
-      if (route.objectId === 0) route.hops = route.hops.filter((hop) => hop.ifindex !== ifindex);
+      if (route.objectId !== 0) continue;
+      route.places = route.places.filter((_, index) => route.hops[index]!.ifindex !== ifindex);
+      route.hops = route.hops.filter((hop) => hop.ifindex !== ifindex);
     }
     this.flush(({ hops, objectId }) => objectId === 0 && hops.length === 0);
   }
 
   #take(route: ModelRoute): void {
     this.order.forget();
+    this.#parts.onLoss(route, null);
     const key = nodeKey(route);
     const rest = this.#nodes.get(key)!.filter((each) => each !== route);
     if (rest.length === 0) this.#nodes.delete(key);

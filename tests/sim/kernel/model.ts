@@ -53,6 +53,8 @@ export interface ModelRoute {
   objectId: number;
   /** One for each IPv6 sibling too: those are routes of one hop to the kernel, and several hops of one to who looks. */
   hops: ModelHop[];
+  /** Of an IPv6 route: where each of its siblings stands among the routes of its key. */
+  places: number[];
 }
 
 export interface ModelObject {
@@ -105,6 +107,13 @@ export function hasHostBits(address: Uint8Array, length: number): boolean {
 }
 
 const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
+
+/** The address without what is beyond the prefix length. */
+export function masked(address: Uint8Array, length: number): Uint8Array {
+  const bytes = address.slice();
+  for (let bit = length; bit < 128; bit++) bytes[bit >> 3]! &= ~(0x80 >> (bit & 7));
+  return bytes;
+}
 
 export function hex(bytes: Uint8Array): string {
   let text = "";

@@ -14,7 +14,7 @@ import { Ipv4Routes } from "./ipv4_routes.ts";
 import { Ipv6Routes } from "./ipv6_routes.ts";
 import { Links } from "./links.ts";
 import {
-  hex,
+  isEqual,
   type ModelHop,
   type ModelLink,
   type ModelObject,
@@ -55,6 +55,8 @@ export class ModelKernel {
   notify: Notify = () => {};
   /** Told of each request to change something. */
   onRequest: (request: Request) => void = () => {};
+  /** Told of each route that goes, and of what takes its place. */
+  onLoss: (route: ModelRoute, replacement: ModelRoute | null) => void = () => {};
   /** Refuses a request although nothing is wrong with it. */
   refuseAnyway: (type: number) => Refusal | null = () => null;
 
@@ -65,6 +67,7 @@ export class ModelKernel {
       checkIpv6Hop: (hop: ModelHop) => this.ipv6.checkGateway(hop, c.RT_TABLE_MAIN),
       onRoute: (type: number, route: ModelRoute, portId: number, flags: number) =>
         this.#tellRoute(type, route, portId, flags),
+      onLoss: (route: ModelRoute, replacement: ModelRoute | null) => this.onLoss(route, replacement),
     };
     this.ipv4 = new Ipv4Routes(parts);
     this.ipv6 = new Ipv6Routes(parts);
@@ -158,7 +161,8 @@ export class ModelKernel {
     if (wanted === null) return refuse(ERRNO.EOPNOTSUPP);
     const isMeant = ({ protocol }: ModelRoute): boolean => wanted.protocol === 0 || wanted.protocol === protocol;
     const encode = (route: ModelRoute): Uint8Array => encodeModelRoute(reply(c.RTM_NEWROUTE), route);
-    if (wanted.family === Family.IPV6) return byCount(() => this.ipv6.order.routes, isMeant, encode);
+    const isShown = (route: ModelRoute): boolean => isMeant(route) && !this.ipv6.isHidden(route);
+    if (wanted.family === Family.IPV6) return byCount(() => this.ipv6.order.routes, isShown, encode);
     const { order } = this.ipv4;
     return byKey(
       () => order.routes.filter(isMeant),
@@ -180,8 +184,10 @@ export class ModelKernel {
     if (link === undefined || link.up === up) return;
     link.up = up;
     const peer = this.links.get(link.peer);
-    if (up) this.#onUp(link);
-    else this.#onDown(link);
+    if (up) {
+      this.#onUp(link);
+      this.ipv6.revive(link.ifindex, c.RTNH_F_DEAD | (this.links.hasCarrier(link) ? c.RTNH_F_LINKDOWN : 0));
+    } else this.#onDown(link);
     this.#tellLink(c.RTM_NEWLINK, link);
     if (peer?.up !== true) return;
     if (up) this.#onCarrier(peer);
@@ -213,7 +219,7 @@ export class ModelKernel {
     if (link === undefined) return;
     const added = this.links.addAddress(link.ifindex, text);
     if (added === null) return;
-    if (link.up) this.ipv4.revive(link.ifindex, c.RTNH_F_DEAD);
+    if (link.up && added.family === Family.IPV4) this.#onUp(link);
     this.#tellAddress(c.RTM_NEWADDR, added);
   }
 
@@ -231,15 +237,16 @@ export class ModelKernel {
       if (!isLeft) this.ipv6.forgetPrefsrc(address);
       return;
     }
-    if (!isLeft) this.ipv4.flush(({ prefsrc }) => prefsrc !== null && hex(prefsrc) === hex(address));
+    const prefers = ({ table, prefsrc }: ModelRoute): boolean =>
+      table === c.RT_TABLE_MAIN && prefsrc !== null && isEqual(prefsrc, address);
+    if (!isLeft) this.ipv4.flush(prefers);
     if (this.links.addressesOf(ifindex, Family.IPV4).length === 0) this.ipv4.disable(ifindex);
   }
 
-  #onUp({ ifindex }: ModelLink): void {
-    const hasCarrier = this.links.hasCarrier(this.links.get(ifindex)!);
-    const flags = c.RTNH_F_DEAD | (hasCarrier ? c.RTNH_F_LINKDOWN : 0);
-    this.ipv4.revive(ifindex, flags);
-    this.ipv6.revive(ifindex, flags);
+  /** The interface is up, or has an IPv4 address again. */
+  #onUp(link: ModelLink): void {
+    const flags = c.RTNH_F_DEAD | (this.links.hasCarrier(link) ? c.RTNH_F_LINKDOWN : 0);
+    this.ipv4.revive(link.ifindex, flags);
   }
 
   #onDown({ ifindex }: ModelLink): void {
@@ -249,7 +256,6 @@ export class ModelKernel {
     // IPv6 addresses go with their link.
     for (const address of this.links.addressesOf(ifindex, Family.IPV6)) {
       this.links.addresses.splice(this.links.addresses.indexOf(address), 1);
-      this.#afterAddress(address.address, Family.IPV6, ifindex);
       this.#tellAddress(c.RTM_DELADDR, address);
     }
   }

@@ -54,7 +54,7 @@ export class NexthopTable {
   }
 
   remove(id: number, portId: number): Refusal | null {
-    if (id === 0) return refuse(EINVAL, "Invalid nexthop id");
+    if (id === 0) return refuse(EINVAL, "Nexthop id is missing");
     const object = this.objects.get(id);
     if (object === undefined) return refuse(ENOENT);
     this.#drop(object, portId);
@@ -128,7 +128,10 @@ export class NexthopTable {
     for (const { id } of message.group) {
       const member = this.objects.get(id);
       if (member === undefined) return refuse(EINVAL, "Invalid nexthop id");
-      if (member.hop === null) return refuse(EINVAL, "Nexthop is a group that can not be a path in a group");
+      if (member.hop === null) {
+        const kind = member.buckets === null ? "Hash-threshold" : "Resilient";
+        return refuse(EINVAL, `${kind} group can not be a nexthop within a group`);
+      }
     }
     object.members = message.group.map(({ id, weight }) => ({ id, weight }));
     if (message.groupType === c.NEXTHOP_GRP_TYPE_RES) {
