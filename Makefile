@@ -25,7 +25,7 @@ ZSH_COMPLETION := $(SHAREDIR)/zsh/site-functions/_dplaned
 FISH_COMPLETION := $(SHAREDIR)/fish/vendor_completions.d/dplaned.fish
 MAN_PAGES := $(notdir $(wildcard packaging/man/*.[1-9]))
 
-.PHONY: help deps build run test check types fmt bench fuzz sbom audit install uninstall clean
+.PHONY: help deps build run test check types fmt sim fuzz bench sbom audit install uninstall clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -56,11 +56,14 @@ types: deps
 fmt: deps ## Format the code and sort the imports
 	@$(BUN) $(BIN)/biome check --write --linter-enabled=false
 
-bench: $(BINARY) ## The benchmarks, against other programs (ONLY="SECTION ...", CONTENDERS=A,B RUNS=N; WRITE=1: into docs/ too)
-	@$(BUN) tests/bench/bench.ts $(ONLY) $(if $(RUNS),--runs $(RUNS)) $(if $(CONTENDERS),--contenders "$(CONTENDERS)") $(if $(filter 1,$(WRITE)),--write) $(if $(filter 1,$(FORCE)),--force)
+sim: deps ## Simulations of the whole daemon (SEEDS=N: as many; FROM=S: from this seed; SEED=S: that one, with all that happens)
+	@$(BUN) tests/sim/run.ts $(if $(SEED),--seed $(SEED) --trace,--seeds $(or $(SEEDS),1000) --from $(or $(FROM),1))
 
 fuzz: deps ## Fuzz every decoder for MINUTES (5), or TARGET alone, from SEED on, or for so many CASES
 	@$(BUN) scripts/fuzz.ts $(foreach option,minutes target seed cases,$(if $($(shell echo $(option) | tr a-z A-Z)),--$(option)=$($(shell echo $(option) | tr a-z A-Z))))
+
+bench: $(BINARY) ## The benchmarks, against other programs (ONLY="SECTION ...", CONTENDERS=A,B RUNS=N; WRITE=1: into docs/ too)
+	@$(BUN) tests/bench/bench.ts $(ONLY) $(if $(RUNS),--runs $(RUNS)) $(if $(CONTENDERS),--contenders "$(CONTENDERS)") $(if $(filter 1,$(WRITE)),--write) $(if $(filter 1,$(FORCE)),--force)
 
 sbom: deps ## The bill of materials of the binary, as dist/dplaned.cdx.json (CycloneDX)
 	@$(BUN) scripts/sbom.ts

@@ -67,6 +67,7 @@ const SUITES: readonly Suite[] = [
     packages: [],
   },
   { name: "fuzz", paths: ["tests/fuzz/"], runtimes: BOTH, parallel: 1, timeoutMs: 180_000, packages: [] },
+  { name: "sim", paths: ["tests/sim/"], runtimes: BOTH, parallel: 1, timeoutMs: 300_000, packages: [] },
   { name: "stress", paths: ["tests/stress/"], runtimes: BOTH, parallel: 1, timeoutMs: 300_000, packages: [] },
   { name: "live", paths: ["tests/live/"], runtimes: BOTH, parallel: 1, timeoutMs: 300_000, packages: [IPROUTE2] },
   // The far ends are other programs, and what they see does not depend on our runtime: once is enough.

@@ -7,8 +7,7 @@
  * notification never changes the RIB; it says that something happened, and perhaps who did it, and then a reading of the
  * kernel shows what is.
  */
-import { clearTimeout, setImmediate, setTimeout } from "node:timers";
-import { now } from "../clock.ts";
+import type { Clock, Timer } from "../clock.ts";
 import { NO_ATTRS } from "../context/attrs.ts";
 import { U32 } from "../context/layout.ts";
 import { nextRecord } from "../context/route_record.ts";
@@ -41,6 +40,8 @@ import { MonitorThread, type SpawnMonitor } from "./monitor_thread.ts";
 const GATHER_MS = 30;
 /** After a reading that changes asked for, the next such one waits this many times as long as it took. */
 const PAUSE_FACTOR = 2;
+/** But no longer: a reading may have taken long because the whole process stood still. */
+const PAUSE_MAX_MS = 10_000;
 /** Interfaces that are gone of which the name is remembered. */
 const GONE_LINKS_MAX = 4096;
 /** The sweep of what nobody claims looks this often whether the syncs under way have ended. */
@@ -98,6 +99,7 @@ export interface Adoption {
 
 export class KernelWatch {
   readonly #options: KernelWatchOptions;
+  readonly #clock: Clock;
   readonly #monitor: MonitorThread;
   readonly #nexthops: NexthopReadings;
   readonly #adopted = Promise.withResolvers<Adoption>();
@@ -112,11 +114,11 @@ export class KernelWatch {
   #auditStartedAt = 0;
   /** Those who wait for the end of the audit that is under way, or of the next one. */
   #waiting: PromiseWithResolvers<AuditResult>[] = [];
-  #timer: ReturnType<typeof setTimeout> | null = null;
+  #timer: Timer | null = null;
   #timerDue = Number.POSITIVE_INFINITY;
   /** No reading that a change asks for begins before this. */
   #restUntil = 0;
-  #staleTimer: ReturnType<typeof setTimeout> | null = null;
+  #staleTimer: Timer | null = null;
   /** Numbers of interfaces that are gone, by name, oldest first. */
   readonly #goneLinks = new Map<string, number>();
   #isStopped = false;
@@ -129,13 +131,16 @@ export class KernelWatch {
 
   constructor(options: KernelWatchOptions) {
     this.#options = options;
+    this.#clock = options.rib.clock;
     this.#nexthops = new NexthopReadings(options.groups);
     this.#adopted.promise.catch(() => {}); // the daemon may be on its way out when the thread dies
     this.#monitor = new MonitorThread({
       ...options,
+      clock: this.#clock,
       onMessage: (message) => this.#onMessage(message),
       onDeath: (error) => this.#onDeath(error),
     });
+    options.groups.onUnsure = () => this.#readSoon();
     options.drift.onDrift = (event) => this.#onDrift(event);
     options.groups.onDrift = (found) => options.drift.foundNexthop(found);
     options.groups.routes.onLose = (family, route, by) => options.drift.lost(family, route, by);
@@ -181,7 +186,7 @@ export class KernelWatch {
 
   async stop(): Promise<void> {
     this.#isStopped = true;
-    for (const timer of [this.#timer, this.#staleTimer]) if (timer !== null) clearTimeout(timer);
+    for (const timer of [this.#timer, this.#staleTimer]) if (timer !== null) this.#clock.clearTimeout(timer);
     this.#options.retrier.stop();
     await this.#monitor.stop();
     this.#abandon("dplaned is shutting down");
@@ -191,26 +196,26 @@ export class KernelWatch {
   audit(): Promise<AuditResult> {
     const waiter = Promise.withResolvers<AuditResult>();
     this.#waiting.push(waiter);
-    this.#readAt(now());
+    this.#readAt(this.#clock.now());
     return waiter.promise;
   }
 
   /** Something may differ: the kernel is read soon, but not all the time. */
   #readSoon(): void {
-    this.#readAt(Math.max(now() + GATHER_MS, this.#restUntil));
+    this.#readAt(Math.max(this.#clock.now() + GATHER_MS, this.#restUntil));
   }
 
   #readAt(due: number): void {
     if (this.#isStopped || this.#isAdopting || due >= this.#timerDue) return;
-    if (this.#timer !== null) clearTimeout(this.#timer);
+    if (this.#timer !== null) this.#clock.clearTimeout(this.#timer);
     this.#timerDue = due;
-    this.#timer = setTimeout(() => this.#read(), Math.max(0, due - now()));
+    this.#timer = this.#clock.setTimeout(() => this.#read(), Math.max(0, due - this.#clock.now()));
     this.#timer.unref();
   }
 
   #scheduleNext(): void {
     const { auditIntervalMs } = this.#options;
-    if (auditIntervalMs > 0) this.#readAt(now() + auditIntervalMs);
+    if (auditIntervalMs > 0) this.#readAt(this.#clock.now() + auditIntervalMs);
   }
 
   #read(): void {
@@ -218,11 +223,11 @@ export class KernelWatch {
     this.#timerDue = Number.POSITIVE_INFINITY;
     if (this.#isStopped || !this.#monitor.alive) return;
     // One at a time; a change during a reading asks for another one.
-    if (this.#audit !== null && now() - this.#auditStartedAt < READING_TIMEOUT_MS)
-      return this.#readAt(now() + GATHER_MS);
+    if (this.#audit !== null && this.#clock.now() - this.#auditStartedAt < READING_TIMEOUT_MS)
+      return this.#readAt(this.#clock.now() + GATHER_MS);
     if (this.#audit !== null) this.#abandon("the kernel's answer did not come to its end");
     this.#reading += 1;
-    this.#auditStartedAt = now();
+    this.#auditStartedAt = this.#clock.now();
     this.#options.drift.beginReading();
     this.#audit = new Audit(this.#options.rib, this.#options.drift);
     this.#nexthops.begin();
@@ -235,8 +240,12 @@ export class KernelWatch {
   }
 
   #abandon(reason: string): void {
-    this.#audit?.abandon();
-    this.#audit = null;
+    if (this.#audit !== null) {
+      this.#audit.abandon();
+      this.#audit = null;
+      // What may still come of its reading is not for the next one.
+      this.#reading += 1;
+    }
     for (const waiter of this.#waiting.splice(0)) waiter.reject(new Error(`The audit was broken off: ${reason}`));
   }
 
@@ -250,6 +259,8 @@ export class KernelWatch {
         this.#options.log.error("A message about the kernel could not be handled", { type: message.type, error });
         this.#adopted.reject(error);
         this.#abandon(String(error));
+        this.#restUntil = this.#clock.now() + PAUSE_MAX_MS;
+        this.#readSoon();
       });
   }
 
@@ -263,6 +274,7 @@ export class KernelWatch {
         return;
       case "overrun":
         this.overruns += 1;
+        this.#options.drift.hearLoss();
         log.warn("Notifications of the kernel were lost; its tables are read anew");
         this.#options.retrier.wake(Cause.FOREIGN, Cause.ADDRESS, Cause.SOURCE, Cause.IPV6, Cause.NEXTHOP);
         return this.#readSoon();
@@ -276,7 +288,7 @@ export class KernelWatch {
       case "routes":
         if (this.#isAdopting) this.#adopt(message.records);
         else if (message.reading === this.#reading) this.#audit?.take(message.records);
-        await new Promise((resolve) => setImmediate(resolve));
+        await this.#clock.turn();
         // Gone at once: the runtime would leave all 94 MB of a full reading to a collection that comes when it comes.
         message.records.transfer(0);
         this.#monitor.chunkTaken();
@@ -287,7 +299,8 @@ export class KernelWatch {
           rib.flush();
           const { routes, unreadable } = message;
           this.#adopted.resolve({ routes, unreadable: unreadable + this.#refused });
-        } else if (message.reading === this.#reading) await this.#endAudit(message.complete);
+        } else if (this.#audit !== null && message.reading === this.#reading)
+          await this.#endAudit(this.#audit, message.complete);
         // A thread that took over for one that died begins with a reading that nobody asked for.
         else if (message.reading === FIRST_READING) this.#readSoon();
     }
@@ -301,18 +314,19 @@ export class KernelWatch {
     }
   }
 
-  async #endAudit(complete: ReadingIsComplete): Promise<void> {
+  async #endAudit(audit: Audit, complete: ReadingIsComplete): Promise<void> {
     const { rib, drift, log } = this.#options;
     const nexthops = complete.nexthops ? this.#nexthops.end(this.#objects) : 0;
     this.#objects = [];
-    const report = { ...(await this.#audit!.finish(complete)), nexthops };
-    this.#audit = null;
+    const report = { ...(await audit.finish(complete)), nexthops };
+    // The thread may have died meanwhile.
+    if (this.#audit === audit) this.#audit = null;
     drift.endReading();
     if (this.#hasConflicts && rib.failedCount === 0) this.#noteConflicts(false);
     this.audits += 1;
-    this.lastAudit = { ...report, time: Date.now() };
-    const took = now() - this.#auditStartedAt;
-    this.#restUntil = now() + took * PAUSE_FACTOR;
+    this.lastAudit = { ...report, time: this.#clock.time() };
+    const took = this.#clock.now() - this.#auditStartedAt;
+    this.#restUntil = this.#clock.now() + Math.min(took * PAUSE_FACTOR, PAUSE_MAX_MS);
     const { missing, changed, unexpected } = report;
     if (missing + changed + unexpected + nexthops > 0) {
       const found = { missing, changed, unexpected, nexthops };
@@ -453,7 +467,7 @@ export class KernelWatch {
   }
 
   #sweepStaleIn(delayMs: number): void {
-    this.#staleTimer = setTimeout(() => void this.#sweepStale(), delayMs);
+    this.#staleTimer = this.#clock.setTimeout(() => void this.#sweepStale(), delayMs);
     this.#staleTimer.unref();
   }
 

@@ -1,6 +1,5 @@
 /** The monitor thread as the main thread sees it: started, watched, started again, and asked for readings of the kernel. */
-import { clearInterval, setInterval, setTimeout } from "node:timers";
-import { now } from "../clock.ts";
+import { type Clock, pause, type Timer } from "../clock.ts";
 import {
   RESTART_WINDOW_MS,
   RESTARTS_MAX,
@@ -40,6 +39,7 @@ export interface MonitorThreadOptions {
   log: Log;
   stuckAfterMs?: number;
   startDeadlineMs?: number;
+  clock: Clock;
 }
 
 export class MonitorThread {
@@ -49,10 +49,10 @@ export class MonitorThread {
   readonly #request = new SharedArrayBuffer(READING_REQUEST.WORDS * 4);
   readonly #heartbeat = new SharedArrayBuffer(8);
   #taken = new Int32Array(new SharedArrayBuffer(4));
-  #pulse = new Pulse();
+  #pulse: Pulse;
   readonly #deaths = new DeathCount(RESTART_WINDOW_MS, RESTARTS_MAX);
   #handle: { terminate(): Promise<void> } | null = null;
-  #watch: ReturnType<typeof setInterval> | null = null;
+  #watch: Timer | null = null;
   #startedAt = 0;
   /** Why the thread is being ended; empty while it is not. */
   #ending = "";
@@ -63,6 +63,7 @@ export class MonitorThread {
 
   constructor(options: MonitorThreadOptions) {
     this.#options = options;
+    this.#pulse = new Pulse(options.clock);
   }
 
   get alive(): boolean {
@@ -85,7 +86,7 @@ export class MonitorThread {
 
   /** Starts the thread, which begins with a reading of the kernel. */
   start(): void {
-    const { spawn, netns, protocol, portIdCell, onMessage, onHealthChange } = this.#options;
+    const { spawn, netns, protocol, portIdCell, onMessage, onHealthChange, clock } = this.#options;
     // What an earlier thread has left to be put away is not this one's.
     this.#taken = new Int32Array(new SharedArrayBuffer(4));
     const start: MonitorStart = {
@@ -101,10 +102,10 @@ export class MonitorThread {
     };
     Atomics.store(new Int32Array(this.#request), READING_REQUEST.NUMBER, 0);
     new Float64Array(this.#heartbeat)[0] = 0;
-    this.#startedAt = now();
+    this.#startedAt = clock.now();
     this.#ending = "";
     this.#alive = true;
-    this.#pulse = new Pulse();
+    this.#pulse = new Pulse(clock);
     this.#handle = spawn(start, {
       onMessage: (message) => {
         if (message.type === "read") this.#wasUp = true;
@@ -112,22 +113,31 @@ export class MonitorThread {
       },
       onExit: (error) => this.#onExit(this.#ending || error || "the monitor thread ended"),
     });
-    this.#watch ??= setInterval(() => this.#endStuck(), Math.min(WATCH_MS, this.#stuckAfterMs() / 4)).unref();
+    if (this.#watch === null) this.#watchOver();
     onHealthChange();
   }
 
+  #watchOver(): void {
+    const look = (): void => {
+      this.#endStuck();
+      this.#watchOver();
+    };
+    this.#watch = this.#options.clock.setTimeout(look, Math.min(WATCH_MS, this.#stuckAfterMs() / 4)).unref();
+  }
+
   #onExit(reason: string): void {
-    const { onDeath, onHealthChange, log } = this.#options;
+    const { onDeath, onHealthChange, log, clock } = this.#options;
     if (!this.#alive) return;
     this.#alive = false;
     if (this.#isStopping()) return;
     onDeath(reason);
     // A thread that never came up is the start's failure; one that did is started again.
     if (!this.#wasUp) return;
-    if (this.#deaths.add(now())) this.#giveUp(`it ended ${this.#deaths.recent} times within a minute, last: ${reason}`);
+    if (this.#deaths.add(clock.now()))
+      this.#giveUp(`it ended ${this.#deaths.recent} times within a minute, last: ${reason}`);
     else {
       log.error("The thread that listens to the kernel ended; another is started", { error: reason });
-      setTimeout(() => this.#relaunch(), RELAUNCH_MS).unref();
+      clock.setTimeout(() => this.#relaunch(), RELAUNCH_MS).unref();
     }
     onHealthChange();
   }
@@ -150,10 +160,10 @@ export class MonitorThread {
   }
 
   #stuckReason(): string {
-    const { startDeadlineMs = START_DEADLINE_MS } = this.#options;
+    const { startDeadlineMs = START_DEADLINE_MS, clock } = this.#options;
     const age = this.#heartbeatAgeMs();
     if (age >= this.#stuckAfterMs()) return `no sign of life for ${age} ms`;
-    const isLate = new Float64Array(this.#heartbeat)[0] === 0 && now() - this.#startedAt >= startDeadlineMs;
+    const isLate = new Float64Array(this.#heartbeat)[0] === 0 && clock.now() - this.#startedAt >= startDeadlineMs;
     return isLate ? `it has not come up within ${startDeadlineMs} ms` : "";
   }
 
@@ -170,7 +180,7 @@ export class MonitorThread {
 
   /** False if it does not end by force either. */
   #terminate(): Promise<boolean> {
-    const deadline = new Promise<false>((resolve) => setTimeout(() => resolve(false), TERMINATE_DEADLINE_MS).unref());
+    const deadline = pause(this.#options.clock, TERMINATE_DEADLINE_MS, { keepsAlive: false }).then(() => false);
     const ended = this.#handle?.terminate().then(() => true) ?? Promise.resolve(true);
     return Promise.race([ended, deadline]);
   }
@@ -194,7 +204,7 @@ export class MonitorThread {
   /** Ends the thread. */
   async stop(): Promise<void> {
     Atomics.store(new Int32Array(this.#stop), 0, 1);
-    if (this.#watch !== null) clearInterval(this.#watch);
+    if (this.#watch !== null) this.#options.clock.clearTimeout(this.#watch);
     await this.#terminate();
     this.#alive = false;
   }

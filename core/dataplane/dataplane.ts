@@ -7,9 +7,8 @@
  * gets the updates that were under way again, in the order of their admission; if there is none, or at the end of a
  * shutdown, they are handed back as failed.
  */
-import { setImmediate, setTimeout } from "node:timers";
 import { assert } from "../assert.ts";
-import { now } from "../clock.ts";
+import { type Clock, pause, SYSTEM_CLOCK } from "../clock.ts";
 import * as limits from "../constants.ts";
 import { Contexts } from "../context/contexts.ts";
 import {
@@ -58,6 +57,7 @@ export interface DataplaneOptions {
   onProviderMessage?: (id: number, body: unknown) => void;
   stuckAfterMs?: number;
   startDeadlineMs?: number;
+  clock?: Clock;
 }
 
 /** A thread as a health probe sees it. */
@@ -73,6 +73,8 @@ export class Dataplane {
   readonly #options: DataplaneOptions;
   readonly #registry: ProviderRegistry;
   readonly pool: ContextPool;
+  /** What everything on the main thread goes by that works with the dataplane. */
+  readonly clock: Clock;
   #memory: DataplaneMemory;
   #contexts: Contexts;
   #incoming: RingProducer;
@@ -84,7 +86,7 @@ export class Dataplane {
   /** The threads are being told to end. */
   #isShuttingDown = false;
   readonly #started = Promise.withResolvers<void>();
-  #pulse = new Pulse();
+  #pulse: Pulse;
   #admissions = 0;
   /** Of nexthop objects, which are no updates of routes. */
   #nexthopAdmissions = 0;
@@ -111,6 +113,8 @@ export class Dataplane {
 
   constructor(options: DataplaneOptions) {
     this.#options = options;
+    this.clock = options.clock ?? SYSTEM_CLOCK;
+    this.#pulse = new Pulse(this.clock);
     this.#queueLimit = options.queueLimit;
     const slots = poolSize(options.queueLimit, options.workLimit);
     this.#memory = createDataplaneMemory(slots, options.attrs, options.hasLongTexts);
@@ -130,6 +134,7 @@ export class Dataplane {
       onProviderMessage: (id, body) => options.onProviderMessage?.(id, body),
       onChange: options.onHealthChange,
       onLost: (reason) => this.#endAll(reason),
+      clock: this.clock,
     });
   }
 
@@ -219,7 +224,7 @@ export class Dataplane {
 
   /** The time of an admission, on the clock of core/clock.ts. */
   admissionTime(): number {
-    if (this.#timeUses++ % ADMISSIONS_A_TIME === 0) this.#time = now();
+    if (this.#timeUses++ % ADMISSIONS_A_TIME === 0) this.#time = this.clock.now();
     return this.#time;
   }
 
@@ -279,11 +284,12 @@ export class Dataplane {
       this.#options.spawn,
       { role: "dataplane", memory: this.#memory, workLimit: this.#options.workLimit, providers: seats },
       (message) => this.#onMessage(message),
+      this.clock,
     );
     this.#thread = thread;
-    this.#launchedAt = now();
+    this.#launchedAt = this.clock.now();
     this.#isReady = false;
-    this.#pulse = new Pulse();
+    this.#pulse = new Pulse(this.clock);
     this.#registry.launchThreads(this.#memory, thread);
     void thread.gone.then((reason) => this.#onThreadGone(thread, reason));
     thread.ready.then(
@@ -316,11 +322,11 @@ export class Dataplane {
   /** Settles results as they come, in slices that leave the event loop free in between. */
   async #collect(): Promise<void> {
     while (this.#state !== "stopped") {
-      const bell = new Doorbell(this.#memory.resultsBell);
+      const bell = new Doorbell(this.#memory.resultsBell, this.clock);
       const seen = bell.read();
-      const more = this.#settle(now() + limits.RESULTS_SLICE_MS);
+      const more = this.#settle(this.clock.now() + limits.RESULTS_SLICE_MS);
       this.#wakeWaiting();
-      if (more) await new Promise((resolve) => setImmediate(resolve));
+      if (more) await this.clock.turn();
       else await bell.wait(seen, 1000);
     }
   }
@@ -332,7 +338,7 @@ export class Dataplane {
       if (count === 0) return false;
       this.#handOver(this.#batch, count);
       this.#wakeWaiting();
-    } while (now() < deadline);
+    } while (this.clock.now() < deadline);
     return true;
   }
 
@@ -352,7 +358,7 @@ export class Dataplane {
   async #watch(): Promise<void> {
     const { stuckAfterMs = limits.STUCK_AFTER_MS, startDeadlineMs = limits.START_DEADLINE_MS } = this.#options;
     while (this.#state !== "stopped" && this.#state !== "failed") {
-      await new Promise((resolve) => setTimeout(resolve, Math.min(1000, stuckAfterMs / 4)).unref());
+      await pause(this.clock, Math.min(1000, stuckAfterMs / 4), { keepsAlive: false });
       this.#registry.endStuckThreads(this.#memory, stuckAfterMs, startDeadlineMs);
       const reason = this.#stuckReason(stuckAfterMs, startDeadlineMs);
       if (reason === "" || !this.#thread?.alive) continue;
@@ -367,7 +373,7 @@ export class Dataplane {
     const age = this.heartbeatAgeMs();
     if (age >= stuckAfterMs) return `no sign of life for ${Math.round(age)} ms`;
     const hasBegun = loopCounters(this.#memory.counters)[LoopCounter.HEARTBEAT] !== 0;
-    const isLate = !hasBegun && !this.#isReady && now() - this.#launchedAt >= startDeadlineMs;
+    const isLate = !hasBegun && !this.#isReady && this.clock.now() - this.#launchedAt >= startDeadlineMs;
     return isLate ? `it has not come up within ${startDeadlineMs} ms` : "";
   }
 
@@ -396,7 +402,7 @@ export class Dataplane {
   /** The dataplane thread ended although nobody asked it to: start another, or give up. */
   #onThreadGone(thread: Thread, reason: string): void {
     if (thread !== this.#thread || this.#isShuttingDown) return;
-    const isTooOften = this.#deaths.add(now());
+    const isTooOften = this.#deaths.add(this.clock.now());
     Atomics.store(new Int32Array(this.#memory.stop), 0, 1);
     while (this.#settle(Number.POSITIVE_INFINITY)) {}
     void this.#registry.endThreads("the dataplane thread ended").then(() => {
@@ -421,7 +427,7 @@ export class Dataplane {
     this.#incoming = new RingProducer(this.#memory.incoming);
     this.#results = new RingConsumer(this.#memory.results);
     this.#loopBell = new Doorbell(this.#memory.loopBell);
-    const underWay = this.#underWay();
+    const underWay = this.underWay();
     for (const slot of underWay) {
       this.#contexts.setU8(slot, U8.STATUS, ContextStatus.QUEUED);
       const known = this.#contexts.getU8(slot, U8.FLAGS) & (ContextFlag.KNOWN | ContextFlag.TAKE_OVER);
@@ -455,7 +461,7 @@ export class Dataplane {
   }
 
   /** Contexts that are admitted and not back, in the order of their admission. */
-  #underWay(): Uint32Array {
+  underWay(): Uint32Array {
     const { f64 } = this.#contexts;
     const admission = (slot: number): number => f64[slot * CONTEXT_DOUBLES + F64.ADMISSION]!;
     const slots = new Uint32Array(this.#underWayCount);
@@ -471,7 +477,7 @@ export class Dataplane {
   #failUnderWay(error: number, reason: string): void {
     this.#registry.abandonQueues(this.#memory);
     while (this.#underWayCount > 0) {
-      const slots = this.#underWay();
+      const slots = this.underWay();
       for (const slot of slots) {
         if (this.#contexts.getU8(slot, U8.STATUS) === ContextStatus.QUEUED) this.#contexts.fail(slot, error, reason);
       }
@@ -503,9 +509,9 @@ export class Dataplane {
 
   /** Second stage: waits until no work is pending, at most `deadlineMs`. True if none is (FRR: `zebra_dplane_finish`). */
   async finish(deadlineMs: number = limits.FINISH_DEADLINE_MS): Promise<boolean> {
-    const deadline = now() + deadlineMs;
-    while (this.workPending() && now() < deadline && this.#thread !== null) {
-      await new Promise((resolve) => setTimeout(resolve, 10));
+    const deadline = this.clock.now() + deadlineMs;
+    while (this.workPending() && this.clock.now() < deadline && this.#thread !== null) {
+      await pause(this.clock, 10);
     }
     return !this.workPending();
   }
@@ -521,7 +527,7 @@ export class Dataplane {
     this.#registry.wakeThreads();
     const thread = this.#thread;
     if (thread !== null) {
-      await Promise.race([thread.gone, new Promise((resolve) => setTimeout(resolve, limits.STOP_DEADLINE_MS))]);
+      await Promise.race([thread.gone, pause(this.clock, limits.STOP_DEADLINE_MS)]);
       await thread.terminate("shutdown");
     }
     await this.#registry.endThreads("shutdown");

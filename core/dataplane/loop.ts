@@ -10,7 +10,7 @@
  */
 
 import { assert } from "../assert.ts";
-import { now } from "../clock.ts";
+import { type Clock, SYSTEM_CLOCK } from "../clock.ts";
 import type { Contexts } from "../context/contexts.ts";
 import { ContextFlag, ContextStatus, DplaneError, F64, U8 } from "../context/layout.ts";
 import type { Doorbell } from "../ring/doorbell.ts";
@@ -41,10 +41,12 @@ export interface LoopParts {
   workLimit: number;
   /** True once the thread is to stop; looked at between providers. */
   isStopping: () => boolean;
+  clock?: Clock;
 }
 
 export class DataplaneLoop {
   readonly #parts: LoopParts;
+  readonly #clock: Clock;
   readonly #stations: Station[] = [];
   /** By slot: the provider that has the context, 0 for none. */
   readonly #fedTo: Uint8Array;
@@ -60,6 +62,7 @@ export class DataplaneLoop {
 
   constructor(parts: LoopParts) {
     this.#parts = parts;
+    this.#clock = parts.clock ?? SYSTEM_CLOCK;
     this.#fedTo = new Uint8Array(parts.contexts.slots);
     this.#batch = new Uint32Array(parts.contexts.slots);
     this.#failed = new Uint32Array(parts.contexts.slots);
@@ -125,7 +128,7 @@ export class DataplaneLoop {
   /** One pass over all providers. True if there is work left that another pass would move. */
   runCycle(): boolean {
     const { counters, workLimit, incoming } = this.#parts;
-    counters[LoopCounter.HEARTBEAT] = now();
+    counters[LoopCounter.HEARTBEAT] = this.#clock.now();
     counters[LoopCounter.CYCLES]! += 1;
     const takenBefore = counters[LoopCounter.TAKEN];
     let more = false;
@@ -158,7 +161,7 @@ export class DataplaneLoop {
     let forward = taken;
     if (source === incoming) {
       counters[LoopCounter.TAKEN]! += taken;
-      const time = taken > 0 ? now() : 0;
+      const time = taken > 0 ? this.#clock.now() : 0;
       for (let index = 0; index < taken; index++) contexts.setF64(this.#batch[index]!, F64.TAKEN_AT, time);
     } else {
       forward = this.#sort(position, this.#batch, taken);
@@ -244,7 +247,7 @@ export class DataplaneLoop {
     const { contexts, results, counters, notifyMain } = this.#parts;
     const failed = this.#failedCount;
     if (failed + done === 0) return 0;
-    const time = now();
+    const time = this.#clock.now();
     for (let index = 0; index < failed; index++) contexts.setF64(this.#failed[index]!, F64.DONE_AT, time);
     for (let index = 0; index < done; index++) contexts.setF64(this.#batch[index]!, F64.DONE_AT, time);
     this.#failedCount = 0;

@@ -2,7 +2,7 @@
  * Whether a thread shows signs of life, as the main thread sees it: by whether its heartbeat changes, not by what the
  * heartbeat says, because the clocks of two threads agree only until somebody sets the system's.
  */
-import { now } from "../clock.ts";
+import type { Clock } from "../clock.ts";
 
 /** Most that one look adds to the age: a process that was stopped, or a main thread that was held, saw nothing. */
 const LOOK_MAX_MS = 2000;
@@ -10,11 +10,17 @@ const LOOK_MAX_MS = 2000;
 export class Pulse {
   #beat = 0;
   #ageMs = 0;
-  #lookedAt = now();
+  readonly #clock: Clock;
+  #lookedAt: number;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.#lookedAt = clock.now();
+  }
 
   /** Looks at the heartbeat and returns for how long it has not changed; 0 for a thread that has not begun. */
   ageMs(beat: number): number {
-    const time = now();
+    const time = this.#clock.now();
     const elapsedMs = Math.min(time - this.#lookedAt, LOOK_MAX_MS);
     this.#lookedAt = time;
     this.#ageMs = beat === this.#beat && beat !== 0 ? this.#ageMs + elapsedMs : 0;

@@ -2,9 +2,8 @@
  * The providers of a dataplane as the main thread knows them: who is registered, in what state, with which thread.
  * A threaded provider whose thread ends is taken out of the pipeline, and started again after a pause that doubles.
  */
-import { setTimeout } from "node:timers";
 import { assert } from "../assert.ts";
-import { now } from "../clock.ts";
+import type { Clock } from "../clock.ts";
 import {
   PROVIDER_RESTART_MAX_MS,
   PROVIDER_RESTART_MIN_MS,
@@ -38,6 +37,7 @@ export interface RegistryOptions {
   onChange: () => void;
   /** A thread cannot be ended, and may still touch contexts that others have by now: nobody can go on. */
   onLost: (reason: string) => void;
+  clock: Clock;
 }
 
 /** `bypassed`: its thread runs, but it does not do its work, and updates go on without it. */
@@ -125,7 +125,7 @@ export class ProviderRegistry {
       condition: UP,
       memory: null,
       thread: null,
-      pulse: new Pulse(),
+      pulse: new Pulse(this.#options.clock),
       restarts: 0,
       startedAt: 0,
       past: new Float64Array(16),
@@ -188,10 +188,11 @@ export class ProviderRegistry {
         else if (message.type === "condition") this.onCondition(message.id, message.condition);
         else if (message.type === "from-provider") this.#options.onProviderMessage(message.id, message.body);
       },
+      this.#options.clock,
     );
     entry.thread = thread;
-    entry.startedAt = now();
-    entry.pulse = new Pulse();
+    entry.startedAt = this.#options.clock.now();
+    entry.pulse = new Pulse(this.#options.clock);
     void thread.gone.then((reason) => this.#onThreadGone(entry, thread, memory, reason));
   }
 
@@ -202,16 +203,17 @@ export class ProviderRegistry {
     this.#setState(entry, "failed", reason);
     const { name } = entry.registered;
     // One that has worked for a while has earned a new start without a long pause.
-    if (now() - entry.startedAt > RESTART_WINDOW_MS) entry.restarts = 0;
+    if (this.#options.clock.now() - entry.startedAt > RESTART_WINDOW_MS) entry.restarts = 0;
     const pauseMs = Math.min(PROVIDER_RESTART_MIN_MS * 2 ** entry.restarts, PROVIDER_RESTART_MAX_MS);
     this.#options.log.error("Provider failed; the pipeline goes on without it", { provider: name, reason, pauseMs });
     const dataplane = this.#dataplane!;
     dataplane.post({ type: "detach", registered: entry.registered });
     entry.restarts += 1;
-    setTimeout(() => {
+    const launchAgain = (): void => {
       if (this.#ending || this.#dataplane !== dataplane || entry.thread !== null) return;
       this.launch(entry.registered, memory, dataplane);
-    }, pauseMs).unref();
+    };
+    this.#options.clock.setTimeout(launchAgain, pauseMs).unref();
   }
 
   /** The loop took the provider in. */
@@ -265,7 +267,7 @@ export class ProviderRegistry {
       const age = pulse.ageMs(providerCounters(memory.counters, registered.id)[ProviderCounter.HEARTBEAT]!);
       if (state === "up" && age >= stuckAfterMs) {
         this.#endStuck(entry, thread, `no sign of life for ${Math.round(age)} ms`);
-      } else if (state === "starting" && now() - startedAt >= startDeadlineMs) {
+      } else if (state === "starting" && this.#options.clock.now() - startedAt >= startDeadlineMs) {
         this.#endStuck(entry, thread, `it has not come up within ${startDeadlineMs} ms`);
       }
     }
@@ -300,7 +302,8 @@ export class ProviderRegistry {
     this.wakeThreads();
     const threads = this.#entries.map((entry) => entry.thread).filter((thread) => thread !== null);
     const gone = Promise.all(threads.map((thread) => thread.gone));
-    await Promise.race([gone, new Promise((resolve) => setTimeout(resolve, STOP_DEADLINE_MS))]);
+    const deadline = new Promise<void>((resolve) => this.#options.clock.setTimeout(resolve, STOP_DEADLINE_MS));
+    await Promise.race([gone, deadline]);
     await Promise.all(threads.map((thread) => thread.terminate(reason)));
     for (const entry of this.#entries) entry.thread = null;
   }

@@ -3,7 +3,7 @@
  * (FRR: `zebra_dplane_start` and the event loop of the dplane pthread).
  */
 
-import { now } from "../clock.ts";
+import { SYSTEM_CLOCK } from "../clock.ts";
 import { AttrsReader } from "../context/attrs.ts";
 import { Contexts } from "../context/contexts.ts";
 import { createRecordLog } from "../log.ts";
@@ -14,7 +14,6 @@ import { DataplaneLoop, type Station } from "./loop.ts";
 import { ProviderRunner } from "./provider_runner.ts";
 import {
   BREATH_MS,
-  breathe,
   type DataplaneStart,
   deliverToProvider,
   IDLE_WAIT_MS,
@@ -25,10 +24,10 @@ import {
 /** Runs the dataplane role; resolves when the thread has been told to stop and its providers have let go. */
 export async function runDataplane(start: DataplaneStart, environment: ThreadEnvironment): Promise<void> {
   const { memory, workLimit } = start;
-  const { post } = environment;
+  const { post, clock = SYSTEM_CLOCK } = environment;
   const contexts = new Contexts(memory.contexts, memory.longTexts);
   const attrs = new AttrsReader(memory.attrs);
-  const loopBell = new Doorbell(memory.loopBell);
+  const loopBell = new Doorbell(memory.loopBell, clock);
   const resultsBell = new Doorbell(memory.resultsBell);
   const stop = new Int32Array(memory.stop);
   const isStopping = (): boolean => Atomics.load(stop, 0) !== 0;
@@ -41,6 +40,7 @@ export async function runDataplane(start: DataplaneStart, environment: ThreadEnv
     counters: loopCounters(memory.counters),
     workLimit,
     isStopping,
+    clock,
   });
 
   const attach = async (seat: ProviderSeat): Promise<void> => {
@@ -110,14 +110,14 @@ export async function runDataplane(start: DataplaneStart, environment: ThreadEnv
   });
   post({ type: "ready" });
 
-  let breathedAt = now();
+  let breathedAt = clock.now();
   while (!isStopping()) {
     const seen = loopBell.read();
     const more = isRunning && loop.runCycle();
     if (!more) await loopBell.wait(seen, IDLE_WAIT_MS);
-    else if (now() - breathedAt > BREATH_MS) await breathe();
+    else if (clock.now() - breathedAt > BREATH_MS) await clock.turn();
     else continue;
-    breathedAt = now();
+    breathedAt = clock.now();
   }
   await finish(false);
   post({ type: "stopped" });

@@ -1,6 +1,6 @@
 /** The thread of one threaded provider: calls it whenever the loop has fed it, until it is told to stop. */
 
-import { now } from "../clock.ts";
+import { SYSTEM_CLOCK } from "../clock.ts";
 import { AttrsReader } from "../context/attrs.ts";
 import { Contexts } from "../context/contexts.ts";
 import { createRecordLog } from "../log.ts";
@@ -8,21 +8,14 @@ import { Doorbell } from "../ring/doorbell.ts";
 import { RingConsumer, RingProducer } from "../ring/spsc_ring.ts";
 import { ProviderCounter, providerCounters } from "./counters.ts";
 import { ProviderRunner } from "./provider_runner.ts";
-import {
-  BREATH_MS,
-  breathe,
-  deliverToProvider,
-  IDLE_WAIT_MS,
-  type ProviderStart,
-  type ThreadEnvironment,
-} from "./thread.ts";
+import { BREATH_MS, deliverToProvider, IDLE_WAIT_MS, type ProviderStart, type ThreadEnvironment } from "./thread.ts";
 
 /** Runs the provider role; resolves when the thread has been told to stop and the provider has let go. */
 export async function runProvider(start: ProviderStart, environment: ThreadEnvironment): Promise<void> {
   const { memory, seat, workLimit } = start;
-  const { post } = environment;
+  const { post, clock = SYSTEM_CLOCK } = environment;
   const { registered } = seat;
-  const bell = new Doorbell(seat.memory.bell);
+  const bell = new Doorbell(seat.memory.bell, clock);
   const loopBell = new Doorbell(memory.loopBell);
   const stop = new Int32Array(memory.stop);
   const counters = providerCounters(memory.counters, registered.id);
@@ -58,18 +51,18 @@ export async function runProvider(start: ProviderStart, environment: ThreadEnvir
   });
   post({ type: "ready" });
 
-  let breathedAt = now();
+  let breathedAt = clock.now();
   let putOutBefore = 0;
   while (Atomics.load(stop, 0) === 0) {
     const seen = bell.read();
-    counters[ProviderCounter.HEARTBEAT] = now();
+    counters[ProviderCounter.HEARTBEAT] = clock.now();
     const more = runner.runOnce();
     if (runner.putOut !== putOutBefore) loopBell.ring();
     putOutBefore = runner.putOut;
     if (!more) await bell.wait(seen, IDLE_WAIT_MS);
-    else if (now() - breathedAt > BREATH_MS) await breathe();
+    else if (clock.now() - breathedAt > BREATH_MS) await clock.turn();
     else continue;
-    breathedAt = now();
+    breathedAt = clock.now();
   }
   await finish(false);
   post({ type: "stopped" });

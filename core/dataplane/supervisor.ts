@@ -2,7 +2,7 @@
  * Threads as the main thread sees them: started, watched, and known to be gone. What to do about a death is the
  * dataplane's business (core/dataplane/dataplane.ts).
  */
-import { setTimeout } from "node:timers";
+import { type Clock, pause } from "../clock.ts";
 import { TERMINATE_DEADLINE_MS } from "../constants.ts";
 import type { DataplaneStart, FromThread, ProviderStart, ToThread } from "./thread.ts";
 
@@ -25,6 +25,7 @@ export type SpawnThread = (start: DataplaneStart | ProviderStart, events: Thread
 export class Thread {
   readonly name: string;
   readonly #handle: ThreadHandle;
+  readonly #clock: Clock;
   readonly ready: Promise<void>;
   /** Resolves with the reason when the thread is gone. */
   readonly gone: Promise<string>;
@@ -37,8 +38,10 @@ export class Thread {
     spawn: SpawnThread,
     start: DataplaneStart | ProviderStart,
     onMessage: (message: FromThread) => void,
+    clock: Clock,
   ) {
     this.name = name;
+    this.#clock = clock;
     const ready = Promise.withResolvers<void>();
     const gone = Promise.withResolvers<string>();
     this.ready = ready.promise;
@@ -79,14 +82,13 @@ export class Thread {
   async terminate(reason: string): Promise<boolean> {
     if (!this.#alive) return true;
     this.#ending = reason;
-    const hasEnded = await Promise.race([this.#handle.terminate().then(() => true), expire(TERMINATE_DEADLINE_MS)]);
+    const hasEnded = await Promise.race([
+      this.#handle.terminate().then(() => true),
+      pause(this.#clock, TERMINATE_DEADLINE_MS, { keepsAlive: false }).then(() => false),
+    ]);
     this.#onTerminated(reason);
     return hasEnded;
   }
-}
-
-function expire(milliseconds: number): Promise<false> {
-  return new Promise((resolve) => setTimeout(() => resolve(false), milliseconds).unref());
 }
 
 /** Deaths of a thread, and whether there are too many of them to go on. */

@@ -1,5 +1,5 @@
 /** What the threads of the dataplane say to each other besides contexts: plain data through the worker's port. */
-import { setImmediate } from "node:timers";
+import type { Clock } from "../clock.ts";
 import type { LogRecord } from "../log.ts";
 import type { DataplaneMemory, ProviderMemory } from "./memory.ts";
 import type { Provider, ProviderCondition, ProviderFactory, ProviderIo, RegisteredProvider } from "./provider.ts";
@@ -60,6 +60,8 @@ export interface ThreadEnvironment {
   /** Registers the one handler of messages; those that came before are handed over first. */
   onMessage(handler: (message: ToThread) => void): void;
   createProvider: ProviderFactory;
+  /** The machine's own where there is none. */
+  clock?: Clock;
 }
 
 /** How long a thread with nothing to do sleeps before it shows a sign of life. */
@@ -75,9 +77,4 @@ export function deliverToProvider(provider: Provider, io: ProviderIo, body: unkn
   } catch (error) {
     io.log.error("Provider threw an exception over a message", { provider: io.name, error: String(error) });
   }
-}
-
-/** Lets the thread's event loop run once. */
-export function breathe(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
 }

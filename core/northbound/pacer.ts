@@ -2,8 +2,7 @@
  * Shares the main thread out among the streams of the API: they may work for a slice all together, and then the event
  * loop runs, so that a health probe is answered and results are settled however much there is to do. Main thread.
  */
-import { setImmediate } from "node:timers";
-import { now } from "../clock.ts";
+import { type Clock, SYSTEM_CLOCK } from "../clock.ts";
 
 /** Results have a slice of their own (RESULTS_SLICE_MS); both and what else is due stay below 10 ms. */
 const SLICE_MS = 2;
@@ -11,13 +10,18 @@ const SLICE_MS = 2;
 export class Pacer {
   /** When the slice ends; 0 if the event loop has run since the last one and none has begun. */
   #end = 0;
+  readonly #clock: Clock;
+
+  constructor(clock: Clock = SYSTEM_CLOCK) {
+    this.#clock = clock;
+  }
 
   /** Whether whoever works now must {@linkcode pause}. The first question after the event loop ran begins a slice. */
   isOver(): boolean {
-    const time = now();
+    const time = this.#clock.now();
     if (this.#end === 0) {
       this.#end = time + SLICE_MS;
-      setImmediate(() => {
+      void this.#clock.turn().then(() => {
         this.#end = 0;
       });
     }
@@ -26,6 +30,6 @@ export class Pacer {
 
   /** Lets the event loop run. */
   pause(): Promise<void> {
-    return new Promise((resolve) => setImmediate(resolve));
+    return this.#clock.turn();
   }
 }

@@ -6,7 +6,6 @@
  * them wait. What is held for one client is then one chunk of its body, those results, and the results of what is under
  * way, which the pool of contexts bounds.
  */
-import { now } from "../clock.ts";
 import type { Contexts } from "../context/contexts.ts";
 import { U32 } from "../context/layout.ts";
 import type { Dataplane } from "../dataplane/dataplane.ts";
@@ -59,7 +58,7 @@ export class RouteStream implements UpdateSession {
   readonly #body: UpdateBody;
   readonly #answer: AnswerStream;
   readonly #session: number;
-  readonly #startedAt = now();
+  readonly #startedAt: number;
   readonly #update = createRouteUpdate();
   readonly #summary: Omit<SummaryJson, "elapsedMs">;
   #underWay = 0;
@@ -71,6 +70,7 @@ export class RouteStream implements UpdateSession {
 
   constructor(parts: RouteStreamParts, request: RouteStreamRequest) {
     this.#parts = parts;
+    this.#startedAt = parts.dataplane.clock.now();
     this.#request = request;
     this.#summary = {
       received: 0,
@@ -95,7 +95,7 @@ export class RouteStream implements UpdateSession {
   }
 
   async #run(): Promise<void> {
-    const { shutdown } = this.#parts;
+    const { shutdown, dataplane } = this.#parts;
     // What still arrives then is rejected, but a body that goes on for ever ends.
     const onShutdown = (): void => this.#body.cutSoon();
     shutdown.addEventListener("abort", onShutdown);
@@ -104,7 +104,7 @@ export class RouteStream implements UpdateSession {
       while (!this.#isAbandoned && (await this.#body.read())) await this.#takeUpdates();
       if (this.#body.end === BodyEnd.BROKEN) this.#answer.abandon();
       while (this.#underWay > 0 && !this.#isAbandoned) await this.#lastResult();
-      const elapsedMs = Math.round((now() - this.#startedAt) * 1000) / 1000;
+      const elapsedMs = Math.round((dataplane.clock.now() - this.#startedAt) * 1000) / 1000;
       this.#answer.send(formatSummary({ ...this.#summary, elapsedMs }));
     } catch (error) {
       this.#parts.log.error("Stream of updates failed", { error: String(error) });

@@ -5,7 +5,6 @@
  * From then on it is carried out whether or not its client stays. Only the end of the daemon, or of the dataplane, stops
  * it; then nothing more is deleted.
  */
-import { now } from "../clock.ts";
 import type { Contexts } from "../context/contexts.ts";
 import { U32 } from "../context/layout.ts";
 import { formatPrefix } from "../model/prefix.ts";
@@ -43,7 +42,7 @@ export class SyncStream implements UpdateSession {
   readonly #body: UpdateBody;
   /** What is unsent when the client goes away is dropped, and the sync goes on. */
   readonly #answer = new AnswerStream(() => {});
-  readonly #startedAt = now();
+  readonly #startedAt: number;
   readonly #summary: SyncSummaryJson = {
     received: 0,
     unchanged: 0,
@@ -67,6 +66,7 @@ export class SyncStream implements UpdateSession {
   /** The owner has no sync under way. */
   constructor(parts: RouteStreamParts, { owner, ack, contentType, body }: RouteStreamRequest) {
     this.#parts = parts;
+    this.#startedAt = parts.dataplane.clock.now();
     this.#owner = owner;
     this.#ack = ack;
     this.#sync = new RouteSync(parts.rib, owner, { keepsAll: ack === "all", isDryRun: false });
@@ -97,7 +97,7 @@ export class SyncStream implements UpdateSession {
       const isApplied = await this.#drive((session) => this.#sync.apply(session));
       // What is stale keeps the packets flowing until all that replaces it is there.
       const isComplete = isApplied && (await this.#drive((session) => this.#sync.withdraw(session)));
-      if (isComplete) this.#owner.syncedAt = Date.now();
+      if (isComplete) this.#owner.syncedAt = this.#parts.dataplane.clock.time();
       counters.syncs[isComplete ? "complete" : "ended_early"] += 1;
       this.#sync.end();
       this.#answer.send(this.#formatSummary(isComplete));
@@ -189,7 +189,7 @@ export class SyncStream implements UpdateSession {
   }
 
   #formatSummary(isComplete: boolean): string {
-    this.#summary.elapsedMs = Math.round((now() - this.#startedAt) * 1000) / 1000;
+    this.#summary.elapsedMs = Math.round((this.#parts.dataplane.clock.now() - this.#startedAt) * 1000) / 1000;
     if (isComplete) return formatSummary(this.#summary);
     const { code, message } = describeRefusal(this.#parts.dataplane);
     this.#summary.rejected = this.#sync.left;

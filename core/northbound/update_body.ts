@@ -3,8 +3,7 @@
  *
  * `while (await body.read())`, and inside, `next` until it says NONE. Nothing is read ahead: what is held is one chunk.
  */
-import { clearInterval, setInterval } from "node:timers";
-import { now } from "../clock.ts";
+import type { Clock } from "../clock.ts";
 import type { AttrsMemo } from "../context/attrs_store.ts";
 import type { RouteUpdate } from "../model/route.ts";
 import type { NorthboundCounters } from "./counters.ts";
@@ -42,6 +41,7 @@ export type BodyEnd = (typeof BodyEnd)[keyof typeof BodyEnd];
 export interface UpdateBodyParts {
   counters: NorthboundCounters;
   collectGarbage: () => void;
+  dataplane: { readonly clock: Clock };
 }
 
 export class UpdateBody {
@@ -49,6 +49,7 @@ export class UpdateBody {
   readonly #contentType: string;
   readonly #reader: ReadableStreamDefaultReader<Uint8Array> | null;
   readonly #parts: UpdateBodyParts;
+  readonly #clock: Clock;
   #format: BodyFormat = BodyFormat.UNKNOWN;
   #splitter: UpdateSplitter | null = null;
   /** White space from before the format was known. */
@@ -62,6 +63,7 @@ export class UpdateBody {
     this.#reader = body?.getReader() ?? null;
     this.#contentType = contentType;
     this.#parts = parts;
+    this.#clock = parts.dataplane.clock;
   }
 
   /** Number of the line or array element that {@linkcode next} found, from 1. */
@@ -129,7 +131,7 @@ export class UpdateBody {
 
   /** Cuts it when it has brought nothing for a while, or when it goes on all the same. */
   cutSoon(): void {
-    this.#cutWhenIdle(ENDING_IDLE_MS, now() + ENDING_MAX_MS);
+    this.#cutWhenIdle(ENDING_IDLE_MS, this.#clock.now() + ENDING_MAX_MS);
   }
 
   /** Cuts it when it has brought nothing for so long. */
@@ -138,16 +140,13 @@ export class UpdateBody {
   }
 
   #cutWhenIdle(idleMs: number, deadline: number): void {
-    let seen = this.#chunks;
-    const timer = setInterval(() => {
-      if (this.end === BodyEnd.OPEN && this.#chunks !== seen && now() < deadline) {
-        seen = this.#chunks;
-        return;
-      }
-      clearInterval(timer);
-      if (this.end === BodyEnd.OPEN) this.cut();
-    }, idleMs);
-    timer.unref();
+    const seen = this.#chunks;
+    const look = (): void => {
+      if (this.end !== BodyEnd.OPEN) return;
+      if (this.#chunks === seen || this.#clock.now() >= deadline) return this.cut();
+      this.#cutWhenIdle(idleMs, deadline);
+    };
+    this.#clock.setTimeout(look, idleMs).unref();
   }
 
   /** Frees the bytes that were taken apart at once: the runtime would leave them to a collection that comes when it comes. */

@@ -4,7 +4,6 @@
  * A reading takes a while, and routes are written meanwhile: those are left out, for what was read of them may be from
  * before or from after. What a reading does not show is missing only if the reading is complete (ffi/netlink/dump.ts).
  */
-import { now } from "../clock.ts";
 import { ATTRS, NO_ATTRS } from "../context/attrs.ts";
 import { nextRecord, RECORD, RECORD_UNREADABLE } from "../context/route_record.ts";
 import type { ReadingIsComplete } from "../model/kernel_event.ts";
@@ -35,9 +34,11 @@ const HELD_MAX = 4096;
 export class Audit {
   readonly #rib: Rib;
   readonly #drift: Drift;
-  readonly #startedAt = now();
+  readonly #startedAt: number;
   readonly #seen = new RouteSet();
   readonly #touched = new RouteSet();
+  /** Routes that a write was under way of when the reading began. */
+  readonly #underWay: readonly (readonly [Family, number])[];
   readonly #forgottenBefore: number;
   readonly #report: AuditReport = { routes: 0, missing: 0, changed: 0, unexpected: 0, complete: false, elapsedMs: 0 };
   /** Routes that differ, and how; judged at the end, for a dump may start over. */
@@ -52,14 +53,17 @@ export class Audit {
    * nobody else refers to these, and without this they would be made, compared and freed again for each single route.
    */
   readonly #held = new Set<number>();
-  /** There are routes that nobody asked for and that only another audit can judge. */
+  /** There are routes that only another audit can judge. */
   #hasMore = false;
+  #isFinishing = false;
 
   constructor(rib: Rib, drift: Drift) {
     this.#rib = rib;
     this.#drift = drift;
+    this.#startedAt = rib.clock.now();
     this.#forgottenBefore = rib.forgotten;
     rib.touched.add(this.#touched);
+    this.#underWay = rib.underWay();
   }
 
   /** Takes some routes of the reading, in records of core/context/route_record.ts. */
@@ -95,7 +99,11 @@ export class Audit {
       return;
     }
     const isTwin = !this.#seen.add(family, route);
-    if (this.#touched.has(family, route) || store.isInFlight(route)) return;
+    if (this.#touched.has(family, route) || store.isInFlight(route)) {
+      // What is written to it takes the place of one of the two.
+      if (isTwin) this.#hasMore = true;
+      return;
+    }
     if (isTwin) this.#twins[of].add(route);
     const isReadable = (bytes[offset + RECORD.FLAGS]! & RECORD_UNREADABLE) === 0;
     const length = view.getUint32(offset + RECORD.ATTRS + ATTRS.LENGTH, true);
@@ -114,6 +122,7 @@ export class Audit {
   async finish(complete: ReadingIsComplete): Promise<AuditReport> {
     const rib = this.#rib;
     const report = this.#report;
+    this.#isFinishing = true;
     await walkRoutes(rib, (family, store, route) => {
       const isComplete = family === Family.IPV6 ? complete.ipv6 : complete.ipv4;
       if (!isComplete || store.programmed(route) === NO_ATTRS || this.#seen.has(family, route)) return;
@@ -133,15 +142,17 @@ export class Audit {
       for (const route of twins) this.#judgeTwin(family, route);
       this.#removeUnexpected(family);
     }
+    for (const [family, route] of this.#underWay) if (this.#drift.keep(family, route)) this.#hasMore = true;
     this.#letGo();
     report.routes = this.#routes[4] + this.#routes[6];
     report.complete = complete.ipv4 && complete.ipv6 && complete.nexthops && !this.#hasMore;
-    report.elapsedMs = Math.round(now() - this.#startedAt);
+    report.elapsedMs = Math.round(rib.clock.now() - this.#startedAt);
     return report;
   }
 
-  /** The reading will not come to its end. */
+  /** The reading will not come to its end. One that has is judged all the same. */
   abandon(): void {
+    if (this.#isFinishing) return;
     this.restart(Family.IPV4);
     this.restart(Family.IPV6);
     this.#letGo();

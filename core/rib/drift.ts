@@ -79,6 +79,12 @@ interface Heard {
   authors: Map<number, Author>;
   /** With what the kernel may have dropped routes that nobody was heard to change. */
   silent: Set<string>;
+  /** There was more, and it was lost. */
+  isLost: boolean;
+}
+
+function createHeard(): Heard {
+  return { authors: new Map(), silent: new Set(), isLost: false };
 }
 
 /** A route that is found different again within this time of its last repair is fought over. */
@@ -103,8 +109,8 @@ export class Drift {
   readonly #fights = new Map<number, Fight>();
   #expiredAt = Number.NEGATIVE_INFINITY;
   /** What was heard before the reading that is under way, and since its beginning, which it may not show yet. */
-  #before: Heard = { authors: new Map(), silent: new Set() };
-  #since: Heard = { authors: new Map(), silent: new Set() };
+  #before = createHeard();
+  #since = createHeard();
 
   /** `clock` tells milliseconds. */
   constructor(clock: () => number = now) {
@@ -127,6 +133,11 @@ export class Drift {
     if (silent.size <= NAMED_MAX) silent.add(what);
   }
 
+  /** Notes that more has happened than was heard. */
+  hearLoss(): void {
+    this.#since.isLost = true;
+  }
+
   /** The number of a route is free for another, which has nothing to do with what was done to this one. */
   forget(family: Family, route: number): void {
     const key = routeKey(family, route);
@@ -139,12 +150,26 @@ export class Drift {
   beginReading(): void {
     for (const [key, author] of this.#since.authors) this.#before.authors.set(key, author);
     for (const what of this.#since.silent) this.#before.silent.add(what);
-    this.#since = { authors: new Map(), silent: new Set() };
+    this.#before.isLost ||= this.#since.isLost;
+    this.#since = createHeard();
+  }
+
+  /**
+   * What the reading has to say of this route may be from before its last write was done, which may be from before what was
+   * heard. True if something was heard that may have changed it; that is kept for the next reading.
+   */
+  keep(family: Family, route: number): boolean {
+    const key = routeKey(family, route);
+    const author = this.#before.authors.get(key);
+    if (author !== undefined && !this.#since.authors.has(key)) this.#since.authors.set(key, author);
+    for (const what of this.#before.silent) this.#since.silent.add(what);
+    this.#since.isLost ||= this.#before.isLost;
+    return author !== undefined || this.#before.silent.size > 0 || this.#before.isLost;
   }
 
   /** What was heard before the reading has been looked at. */
   endReading(): void {
-    this.#before = { authors: new Map(), silent: new Set() };
+    this.#before = createHeard();
   }
 
   /** A route differs. Returns after how many milliseconds it is to be repaired. */

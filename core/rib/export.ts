@@ -7,7 +7,6 @@
  * it heard and ask again. A route of which a write is under way is not told: what would be told is old when it arrives.
  * It is remembered, and told with the next changes when the write has its result.
  */
-import { setImmediate, setTimeout } from "node:timers";
 import { ATTRS, attrsLength, encodeAttrs, NO_ATTRS } from "../context/attrs.ts";
 import type { Contexts } from "../context/contexts.ts";
 import { ContextFlag, U8, U32 } from "../context/layout.ts";
@@ -160,7 +159,7 @@ export class RouteExport implements RibObserver {
     for (const subscriber of this.#subscribers.values()) {
       if (!subscriber.awaitedObjects.delete(id)) continue;
       // A context mostly tells of it, but not of a refusal. Not at once: where groups change all the time, there are always some.
-      setTimeout(() => this.#onObjects(), OBJECTS_PAUSE_MS).unref();
+      this.#rib.clock.setTimeout(() => this.#onObjects(), OBJECTS_PAUSE_MS).unref();
     }
   }
 
@@ -168,7 +167,7 @@ export class RouteExport implements RibObserver {
   #noticeLater(subscriber: Subscriber): void {
     if (subscriber.isNoticeDue) return;
     subscriber.isNoticeDue = true;
-    setImmediate(() => {
+    void this.#rib.clock.turn().then(() => {
       subscriber.isNoticeDue = false;
       if (this.#subscribers.get(subscriber.id) !== subscriber) return;
       const routes = subscriber.changed.size > 0 || subscriber.gone.size > 0;

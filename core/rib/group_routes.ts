@@ -3,8 +3,6 @@
  * over all routes, in slices, because nothing else knows which are on a group; that costs a few milliseconds for a
  * hundred thousand routes, now and then, where a list of them would cost memory for each route, always. Main thread only.
  */
-import { setImmediate, setTimeout } from "node:timers";
-import { now } from "../clock.ts";
 import { NO_ATTRS } from "../context/attrs.ts";
 import { formatPrefix } from "../model/prefix.ts";
 import { Family } from "../model/route.ts";
@@ -63,7 +61,7 @@ export class GroupRoutes {
 
   async #run(): Promise<void> {
     // Groups mostly change together, as a link goes.
-    await new Promise((resolve) => setImmediate(resolve));
+    await this.#rib.clock.turn();
     while (this.#lost.size > 0 || this.#moved.size > 0) {
       const [lost, moved] = [this.#lost, this.#moved];
       this.#lost = new Map();
@@ -73,7 +71,7 @@ export class GroupRoutes {
         if (lost.size > 0 && this.#loseOne(family, store, route, lost)) isUnderWay = true;
         if (moved.size > 0) this.#moveOne(family, store, route, moved);
       });
-      if (isUnderWay) setTimeout(() => this.#loseAgain(lost), AGAIN_MS).unref();
+      if (isUnderWay) this.#rib.clock.setTimeout(() => this.#loseAgain(lost), AGAIN_MS).unref();
     }
     this.#walk = null;
   }
@@ -164,14 +162,15 @@ export class GroupRoutes {
 
   /** Calls for every route there is. Routes that come or go in the meantime may be left out. */
   async #forEach(visit: (family: Family, store: RouteStore, route: number) => void): Promise<void> {
-    let sliceEnd = now() + SLICE_MS;
+    const { clock } = this.#rib;
+    let sliceEnd = clock.now() + SLICE_MS;
     for (const family of [Family.IPV4, Family.IPV6]) {
       const store = this.#rib.store(family);
       for (let route = 1; route <= store.last; route++) {
         if (store.isUsed(route)) visit(family, store, route);
-        if (route % SLICE_ROUTES !== 0 || now() < sliceEnd) continue;
-        await new Promise((resolve) => setImmediate(resolve));
-        sliceEnd = now() + SLICE_MS;
+        if (route % SLICE_ROUTES !== 0 || clock.now() < sliceEnd) continue;
+        await clock.turn();
+        sliceEnd = clock.now() + SLICE_MS;
       }
     }
   }

@@ -7,7 +7,7 @@
  * names attributes by number and epoch, and they can be told for as long as some route has them.
  */
 import { assert } from "../assert.ts";
-import { epochOffset, now } from "../clock.ts";
+import { epochOffset } from "../clock.ts";
 import { CONTEXT_BYTES, JOURNAL_ENTRIES, JOURNAL_TEXTS, TROUBLES_MAX } from "../constants.ts";
 import { NO_ATTRS } from "../context/attrs.ts";
 import type { Contexts } from "../context/contexts.ts";
@@ -300,7 +300,7 @@ export class Journal implements RibObserver {
     const u32 = this.#u32;
     const store = this.#rib.store(family);
     const { table, metric, source, sourceLength } = this.#rib.keyClass(store, route);
-    const place = this.#push(now());
+    const place = this.#push(this.#rib.clock.now());
     const base = place * ENTRY_WORDS;
     store.address(route, this.#addressBytes);
     this.#putAddress(base, family === Family.IPV6, this.#address, 0);

@@ -3,7 +3,7 @@ import type { AttrsStore } from "../context/attrs_store.ts";
 import type { Nexthop } from "../model/route.ts";
 import type { Failure } from "./failures.ts";
 import { GroupTargets } from "./group_targets.ts";
-import type { GroupDefinition, NexthopGroup } from "./nexthop_group.ts";
+import { type GroupDefinition, memberKey, type NexthopGroup } from "./nexthop_group.ts";
 import type { GroupObject } from "./nexthop_objects.ts";
 import type { SharedSet } from "./shared_nexthops.ts";
 
@@ -48,4 +48,14 @@ export function createKeptGroup(
     waiters: [],
     set,
   };
+}
+
+/** Notes the nexthops of routes that cannot go by the object. True if there may be such routes, and they are others. */
+export function noteInline(group: KeptGroup, nexthops: readonly Nexthop[]): boolean {
+  const key = nexthops.map(memberKey).join(" ");
+  if (key === group.inlineKey || group.set !== null) return false;
+  const isNew = group.inlineKey === "";
+  group.inlineKey = key;
+  group.targets.changeNexthops();
+  return isNew || group.targets.hasInline;
 }

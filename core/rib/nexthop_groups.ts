@@ -6,27 +6,19 @@
  * pump brings what is marked: first the single objects that are missing, then the groups, then it deletes what nobody
  * uses any more. Each step waits for the kernel's answers to the one before.
  */
-import { clearTimeout, setImmediate, setTimeout } from "node:timers";
-import { now } from "../clock.ts";
+import type { Timer } from "../clock.ts";
 import { NO_ATTRS } from "../context/attrs.ts";
 import type { Dataplane } from "../dataplane/dataplane.ts";
 import type { ChangeAuthor } from "../model/kernel_event.ts";
 import type { LinkTable } from "../model/link_table.ts";
 import { Family, type Nexthop } from "../model/route.ts";
 import { DriftKind, type NexthopDrift, NOBODY_HEARD } from "./drift.ts";
-import type { Failure } from "./failures.ts";
 import { GroupContents } from "./group_contents.ts";
 import type { GroupResolver } from "./group_resolver.ts";
 import { GroupRoutes, type GroupUsers } from "./group_routes.ts";
-import { createKeptGroup, type KeptGroup } from "./kept_group.ts";
+import { createKeptGroup, type KeptGroup, noteInline } from "./kept_group.ts";
 import type { KeyClass } from "./key_classes.ts";
-import {
-  definitionKey,
-  type GroupDefinition,
-  memberKey,
-  type NexthopGroup,
-  type NexthopObjectsMode,
-} from "./nexthop_group.ts";
+import { definitionKey, type GroupDefinition, type NexthopGroup, type NexthopObjectsMode } from "./nexthop_group.ts";
 import {
   type GroupObject,
   type GroupObjectMember,
@@ -37,7 +29,7 @@ import {
   type Resilient,
 } from "./nexthop_objects.ts";
 import { NexthopSingles, NUMBERS_TRIED_MAX } from "./nexthop_singles.ts";
-import { EEXIST, EINVAL, ENOENT, isInDoubt, NexthopWriter } from "./nexthop_writer.ts";
+import { EEXIST, EINVAL, ENOENT, NexthopWriter, type WriteFailure } from "./nexthop_writer.ts";
 import { RetiredObjects } from "./retired_objects.ts";
 import type { Rib } from "./rib.ts";
 import { SharedNexthops, type SharedSet } from "./shared_nexthops.ts";
@@ -49,7 +41,7 @@ const OWN_NUMBER_MIN = 2 ** 32;
 const TURN_GROUPS = 256;
 /** Attempts at once where the kernel's answer shows that it holds something else than was believed. */
 const ATTEMPTS_MAX = 3;
-/** Pause before a group is tried again that failed; what it waits for is mostly noticed earlier. */
+/** Pause before a write is tried again that failed; what it waits for is mostly noticed earlier. */
 const RETRY_MS = 30_000;
 
 export class NexthopGroups implements GroupResolver {
@@ -76,8 +68,10 @@ export class NexthopGroups implements GroupResolver {
   #hasObjects: boolean | null;
   #isPumping = false;
   #mustCollect = false;
-  #retryTimer: ReturnType<typeof setTimeout> | null = null;
+  #retryTimer: Timer | null = null;
   #wakeIdle: (() => void)[] = [];
+  /** Of something that is forgotten the kernel may hold an object; a reading tells. */
+  onUnsure: () => void = () => {};
 
   constructor(rib: Rib, dataplane: Dataplane, links: LinkTable, mode: NexthopObjectsMode = "auto") {
     this.#rib = rib;
@@ -88,13 +82,16 @@ export class NexthopGroups implements GroupResolver {
     this.routes = new GroupRoutes(rib);
     this.objects = new NexthopObjects((object, by) => this.#onVanish(object, by));
     this.#contents = new GroupContents(this.objects, links);
-    this.#singles = new NexthopSingles(this.objects, this.writer);
-    this.#retired = new RetiredObjects(rib.attrs, this, () => this.collect());
+    this.#singles = new NexthopSingles(this.objects, this.writer, {
+      onUnsure: () => this.onUnsure(),
+      onFailure: () => this.#retryLater(),
+    });
+    this.#retired = new RetiredObjects(rib.attrs, this, rib.clock, () => this.collect());
     const keeper = {
       keep: (set: SharedSet, object: GroupObject | null) => this.#keep(set, object),
       drop: (set: SharedSet) => this.#drop(set),
     };
-    this.shared = new SharedNexthops(rib.attrs, this.objects, keeper, () => rib.compare.forget());
+    this.shared = new SharedNexthops(rib.attrs, rib.clock, this.objects, keeper, () => rib.compare.forget());
     rib.compare.membersOf = (id) => this.shared.membersOf(id);
   }
 
@@ -198,11 +195,12 @@ export class NexthopGroups implements GroupResolver {
   resolve(attrs: number, keyClass: KeyClass): number {
     const group = this.#groups.get(this.#rib.attrs.reader.nexthopGroup(attrs));
     if (group === undefined) return NO_ATTRS;
-    if (this.#mustBeInline(group, keyClass))
-      return group.targets.inline(attrs, () => this.#contents.inlineNexthops(group));
-    if (group.object === null) return NO_ATTRS;
-    const target = group.targets.byObject(attrs, group.object.id);
-    if (group.targets.isLarge) this.#mark(group);
+    const { targets, object } = group;
+    let target: number;
+    if (this.#mustBeInline(group, keyClass)) target = targets.inline(attrs, () => this.#contents.inlineNexthops(group));
+    else if (object !== null) target = targets.byObject(attrs, object.id);
+    else return NO_ATTRS;
+    if (targets.isLarge) this.#mark(group);
     return target;
   }
 
@@ -304,7 +302,7 @@ export class NexthopGroups implements GroupResolver {
     const delayMs = this.onDrift({ kind, id, groups: clients, harmed: harmed.map(({ number }) => number), author });
     for (const group of harmed) {
       group.isWhole = false;
-      group.restUntil = delayMs === 0 ? 0 : now() + delayMs;
+      group.restUntil = delayMs === 0 ? 0 : this.#rib.clock.now() + delayMs;
     }
   }
 
@@ -354,7 +352,7 @@ export class NexthopGroups implements GroupResolver {
   // The pump.
 
   #mark(group: KeptGroup): void {
-    const restMs = group.restUntil - now();
+    const restMs = group.restUntil - this.#rib.clock.now();
     if (restMs > 0) return this.#markLater(group, restMs);
     this.#dirty.add(group);
     this.#start();
@@ -363,10 +361,11 @@ export class NexthopGroups implements GroupResolver {
   #markLater(group: KeptGroup, delayMs: number): void {
     if (this.#resting.has(group)) return;
     this.#resting.add(group);
-    setTimeout(() => {
+    const onTime = (): void => {
       this.#resting.delete(group);
       this.#mark(group);
-    }, delayMs).unref();
+    };
+    this.#rib.clock.setTimeout(onTime, delayMs).unref();
   }
 
   #start(): void {
@@ -377,13 +376,14 @@ export class NexthopGroups implements GroupResolver {
 
   async #pump(): Promise<void> {
     // What happens together is brought together, and never in the middle of the RIB's work on a route.
-    await new Promise((resolve) => setImmediate(resolve));
+    await this.#rib.clock.turn();
     while ((this.#dirty.size > 0 || this.#mustCollect) && this.writer.isAccepting) {
       const groups = Array.from(this.#dirty).slice(0, TURN_GROUPS);
       for (const group of groups) this.#dirty.delete(group);
       const waiters = groups.map((group) => ({ group, wakes: group.waiters.splice(0) }));
       if (await this.isUsingObjects()) await this.#bring(groups);
       else for (const group of groups) group.accepted = group.wanted;
+      this.#tidy(groups);
       // Also without objects of our own: an earlier life of the daemon may have left some.
       this.#mustCollect = false;
       await this.#retired.deleteFree();
@@ -404,6 +404,10 @@ export class NexthopGroups implements GroupResolver {
     const kept = groups.filter((group) => this.#groups.get(group.number) === group);
     await Promise.all(kept.map((group) => this.#makeSingles(group)));
     await Promise.all(kept.map((group) => this.#makeGroup(group)));
+  }
+
+  /** Lets go of what groups need no longer. */
+  #tidy(groups: readonly KeptGroup[]): void {
     for (const group of groups) {
       if (this.#groups.get(group.number) !== group) this.#forget(group);
       else if (group.failure !== null) this.#retryLater();
@@ -442,7 +446,7 @@ export class NexthopGroups implements GroupResolver {
   }
 
   /** Writes the definition with those nexthops that the kernel has, if it is not what is there. */
-  async #apply(group: KeptGroup, { members, backup, resilient }: GroupDefinition): Promise<Failure | null> {
+  async #apply(group: KeptGroup, { members, backup, resilient }: GroupDefinition): Promise<WriteFailure | null> {
     const content = this.#contents.of({ members, backup, resilient });
     if (content.length === 0) return null;
     const { object } = group;
@@ -451,7 +455,7 @@ export class NexthopGroups implements GroupResolver {
         ? await this.#change(object, content, resilient)
         : await this.#create(group, content, resilient);
     if (failure === null) group.attempts = 0;
-    else if (isInDoubt(failure) || failure.error === EINVAL) this.#distrust(group, content);
+    else if (failure.isUnsure || failure.error === EINVAL) this.#distrust(group, content);
     return failure;
   }
 
@@ -459,7 +463,10 @@ export class NexthopGroups implements GroupResolver {
   #distrust(group: KeptGroup, content: readonly GroupObjectMember[]): void {
     group.attempts += 1;
     if (group.attempts >= ATTEMPTS_MAX) return;
-    for (const { single } of content) single.isHeld = false;
+    for (const { single } of content) {
+      single.isHeld = false;
+      single.mayBeThere = true;
+    }
     if (group.object !== null) group.object.isInDoubt = true;
     this.#mark(group);
   }
@@ -468,7 +475,7 @@ export class NexthopGroups implements GroupResolver {
     object: GroupObject,
     members: GroupObjectMember[],
     resilient: Resilient | null,
-  ): Promise<Failure | null> {
+  ): Promise<WriteFailure | null> {
     if (!object.isInDoubt && isSameContent(object, members, resilient)) return null;
     const held = groupObject(object.resilient, object.members);
     this.objects.beginWrite(object, members);
@@ -491,14 +498,18 @@ export class NexthopGroups implements GroupResolver {
     return failure;
   }
 
-  async #create(group: KeptGroup, members: GroupObjectMember[], resilient: Resilient | null): Promise<Failure | null> {
+  async #create(
+    group: KeptGroup,
+    members: GroupObjectMember[],
+    resilient: Resilient | null,
+  ): Promise<WriteFailure | null> {
     const found = this.objects.findUnclaimed(resilient, members);
     if (found !== undefined) {
       found.isUnclaimed = false;
       this.#setObject(group, found);
       return this.#change(found, members, resilient);
     }
-    let failure: Failure | null = null;
+    let failure: WriteFailure | null = null;
     for (let tried = 0; tried < NUMBERS_TRIED_MAX; tried++) {
       const object = this.objects.addGroup(this.objects.allocate(), resilient);
       this.objects.beginWrite(object, members);
@@ -514,6 +525,7 @@ export class NexthopGroups implements GroupResolver {
         this.#mark(group);
         return null;
       }
+      if (failure.isUnsure) this.onUnsure();
       if (failure.error !== EEXIST) return failure;
       this.objects.avoid(object.id);
     }
@@ -546,23 +558,21 @@ export class NexthopGroups implements GroupResolver {
   }
 
   #settleInline(group: KeptGroup): void {
-    const key = this.#contents.inlineNexthops(group).map(memberKey).join(" ");
-    if (key === group.inlineKey || group.set !== null) return;
-    const isNew = group.inlineKey === "";
-    group.inlineKey = key;
-    group.targets.changeNexthops();
-    if (isNew || group.targets.hasInline) this.routes.move(group.number);
+    if (noteInline(group, this.#contents.inlineNexthops(group))) this.routes.move(group.number);
   }
 
   #retryLater(): void {
-    this.#retryTimer ??= setTimeout(() => {
+    if (this.#retryTimer !== null) return;
+    this.#retryTimer = this.#rib.clock.setTimeout(() => {
       this.#retryTimer = null;
       for (const group of this.#groups.values()) {
         if (group.failure === null) continue;
         group.attempts = 0;
         this.#mark(group);
       }
-    }, RETRY_MS).unref();
+      this.collect();
+    }, RETRY_MS);
+    this.#retryTimer.unref();
   }
 
   /** Takes every object out of the kernel that no route is on. */
@@ -579,6 +589,6 @@ export class NexthopGroups implements GroupResolver {
   stop(): void {
     this.shared.stop();
     this.#retired.stop();
-    if (this.#retryTimer !== null) clearTimeout(this.#retryTimer);
+    if (this.#retryTimer !== null) this.#rib.clock.clearTimeout(this.#retryTimer);
   }
 }

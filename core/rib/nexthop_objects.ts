@@ -33,6 +33,8 @@ export interface SingleObject {
   nexthop: Nexthop;
   /** The kernel has confirmed it, and nothing is known that would have taken it away since. */
   isHeld: boolean;
+  /** The kernel may have it although nothing has confirmed that. */
+  mayBeThere: boolean;
   /** Groups that have it in the kernel, or are just being written with it. */
   groups: Set<GroupObject>;
   /** How often it was lost; an answer to a write from before the last time says nothing. */
@@ -128,6 +130,7 @@ export class NexthopObjects {
       key,
       nexthop: { ...nexthop, weight: 1 },
       isHeld: false,
+      mayBeThere: false,
       groups: new Set(),
       losses: 0,
       failure: null,
@@ -203,6 +206,7 @@ export class NexthopObjects {
   /** The kernel no longer has this single: groups are without it, and those with nothing else are gone. */
   loseSingle(single: SingleObject, by: string): void {
     single.isHeld = false;
+    single.mayBeThere = false;
     single.losses += 1;
     this.touched?.add(single.id);
     this.onFound();

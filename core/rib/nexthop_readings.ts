@@ -154,6 +154,7 @@ export class NexthopReadings {
   /** It is written again, and so are the groups that have it. */
   #doubtSingle(single: SingleObject): void {
     single.isHeld = false;
+    single.mayBeThere = true;
     for (const group of single.groups) this.#groups.doubt(group);
   }
 

@@ -9,14 +9,23 @@ import { EEXIST, type NexthopWriter } from "./nexthop_writer.ts";
 /** Numbers tried for one object, if others have them. */
 export const NUMBERS_TRIED_MAX = 32;
 
+export interface NexthopSinglesEvents {
+  /** The kernel may hold an object that is forgotten. */
+  onUnsure(): void;
+  /** A deletion has failed; it is to be tried again. */
+  onFailure(): void;
+}
+
 export class NexthopSingles {
   readonly #objects: NexthopObjects;
   readonly #writer: NexthopWriter;
+  readonly #events: NexthopSinglesEvents;
   readonly #writing = new Map<SingleObject, Promise<void>>();
 
-  constructor(objects: NexthopObjects, writer: NexthopWriter) {
+  constructor(objects: NexthopObjects, writer: NexthopWriter, events: NexthopSinglesEvents) {
     this.#objects = objects;
     this.#writer = writer;
+    this.#events = events;
   }
 
   /** Has the kernel hold the object of this nexthop, or notes why it does not. */
@@ -33,7 +42,9 @@ export class NexthopSingles {
     const { losses } = single;
     for (let tried = 0; tried < NUMBERS_TRIED_MAX; tried++) {
       this.#objects.touched?.add(single.id);
-      single.failure = await this.#writer.install(single.id, singleObject(single), null);
+      const failure = await this.#writer.install(single.id, singleObject(single), null);
+      single.failure = failure;
+      single.mayBeThere = failure?.isUnsure ?? false;
       this.#objects.touched?.add(single.id);
       if (single.failure?.error !== EEXIST) break;
       this.#objects.renumber(single);
@@ -52,7 +63,9 @@ export class NexthopSingles {
         this.#objects.touched?.add(single.id);
         // One that is not held may be somebody else's by now.
         const failure = single.isHeld ? await this.#writer.remove(single.id, singleObject(single)) : null;
-        if (failure === null) this.#objects.forgetSingle(single);
+        if (failure !== null) return this.#events.onFailure();
+        if (single.mayBeThere) this.#events.onUnsure();
+        this.#objects.forgetSingle(single);
       }),
     );
   }

@@ -1,8 +1,6 @@
 /**
  * Writes nexthop objects through the dataplane, a context each, and tells what became of it. Main thread only.
  */
-
-import { now } from "../clock.ts";
 import { NO_ATTRS } from "../context/attrs.ts";
 import type { AttrsStore } from "../context/attrs_store.ts";
 import { ContextFlag, ContextOp, ContextStatus, DplaneError, F64, U8, U32 } from "../context/layout.ts";
@@ -17,11 +15,17 @@ export const EEXIST = 17;
 export const EINVAL = 22;
 export const EOPNOTSUPP = 95;
 
+/** Why a write failed. */
+export interface WriteFailure extends Failure {
+  /** The kernel may have done it all the same. */
+  isUnsure: boolean;
+}
+
 export class NexthopWriter {
   readonly #attrs: AttrsStore;
   readonly #dataplane: Dataplane;
   /** Who waits for the context of a slot. */
-  readonly #waiting = new Map<number, (failure: Failure | null) => void>();
+  readonly #waiting = new Map<number, (failure: WriteFailure | null) => void>();
   /** Objects of which a write is under way. */
   readonly underWay = new Set<number>();
   /** Called when the write of an object has its answer, before who waits for that goes on. */
@@ -43,13 +47,13 @@ export class NexthopWriter {
    * Makes the object, or changes it if the kernel is believed to hold `held` under this number. Null once the kernel has
    * confirmed it.
    */
-  install(id: number, object: NexthopObject, held: NexthopObject | null): Promise<Failure | null> {
+  install(id: number, object: NexthopObject, held: NexthopObject | null): Promise<WriteFailure | null> {
     this.installs += 1;
     return this.#write(ContextOp.NEXTHOP_INSTALL, id, object, held);
   }
 
   /** Deletes the object; one that is gone already is no failure. */
-  remove(id: number, held: NexthopObject | null): Promise<Failure | null> {
+  remove(id: number, held: NexthopObject | null): Promise<WriteFailure | null> {
     this.deletes += 1;
     return this.#write(ContextOp.NEXTHOP_DELETE, id, null, held);
   }
@@ -65,17 +69,17 @@ export class NexthopWriter {
     id: number,
     object: NexthopObject | null,
     held: NexthopObject | null,
-  ): Promise<Failure | null> {
+  ): Promise<WriteFailure | null> {
     const dataplane = this.#dataplane;
     while (!dataplane.hasRoom()) {
-      if (!dataplane.isAccepting()) return { error: DplaneError.SHUTDOWN, text: "the daemon shuts down", provider: 0 };
+      if (!dataplane.isAccepting()) return refusedHere(DplaneError.SHUTDOWN, "the daemon shuts down");
       await dataplane.waitForRoom();
     }
     const attrs = object === null ? NO_ATTRS : this.#attrs.intern(nexthopObjectUpdate(object));
     const oldAttrs = held === null ? NO_ATTRS : this.#attrs.intern(nexthopObjectUpdate(held));
     if ((object !== null && attrs === NO_ATTRS) || (held !== null && oldAttrs === NO_ATTRS)) {
       for (const taken of [attrs, oldAttrs]) if (taken !== NO_ATTRS) this.#attrs.release(taken);
-      return { error: ENOMEM, text: "dplaned holds as many different sets of route attributes as it can", provider: 0 };
+      return refusedHere(ENOMEM, "dplaned holds as many different sets of route attributes as it can");
     }
     const slot = dataplane.acquire();
     const { contexts } = dataplane;
@@ -83,7 +87,7 @@ export class NexthopWriter {
     contexts.setU32(slot, U32.NEXTHOP_ID, id);
     contexts.setU32(slot, U32.ATTRS, attrs);
     contexts.setU32(slot, U32.OLD_ATTRS, oldAttrs);
-    contexts.setF64(slot, F64.ADMITTED_AT, now());
+    contexts.setF64(slot, F64.ADMITTED_AT, dataplane.clock.now());
     this.underWay.add(id);
     return new Promise((resolve) => {
       this.#waiting.set(slot, resolve);
@@ -96,17 +100,22 @@ export class NexthopWriter {
   settle(slot: number): void {
     const { contexts } = this.#dataplane;
     const status = contexts.getU8(slot, U8.STATUS);
-    let failure: Failure | null = null;
+    let failure: WriteFailure | null = null;
     if (status !== ContextStatus.SUCCESS) {
       if (status === ContextStatus.QUEUED) {
         const wasSkipped = contexts.hasFlag(slot, ContextFlag.SKIP_KERNEL);
         const text = wasSkipped ? "a provider asked to bypass the kernel" : "no provider programmed it";
         contexts.fail(slot, DplaneError.NOT_PROGRAMMED, text);
       }
+      const error = contexts.getU32(slot, U32.ERROR);
+      const isLost = error === DplaneError.NO_ANSWER || error === DplaneError.THREAD_DIED;
+      // Of one that was replayed the answer is about the second time, and the first may have been enough.
+      const wasDone = contexts.hasFlag(slot, ContextFlag.REPLAYED) || contexts.hasFlag(slot, ContextFlag.UNDO_FAILED);
       failure = {
-        error: contexts.getU32(slot, U32.ERROR),
+        error,
         text: contexts.errorText(slot),
         provider: contexts.getU8(slot, U8.PROVIDER),
+        isUnsure: isLost || wasDone,
       };
     }
     for (const field of [U32.ATTRS, U32.OLD_ATTRS]) {
@@ -123,7 +132,7 @@ export class NexthopWriter {
   }
 }
 
-/** The kernel may have done it, or not. */
-export function isInDoubt({ error }: Failure): boolean {
-  return error === DplaneError.NO_ANSWER || error === DplaneError.THREAD_DIED;
+/** Why a write never came to the kernel. */
+function refusedHere(error: number, text: string): WriteFailure {
+  return { error, text, provider: 0, isUnsure: false };
 }

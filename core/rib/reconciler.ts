@@ -2,8 +2,7 @@
  * Routes that the daemon itself has to write, because the kernel holds something else than what is wanted: a queue
  * without double entries, emptied as the dataplane has room, in turns with the clients. Main thread only.
  */
-import { clearTimeout, setImmediate, setTimeout } from "node:timers";
-import { now } from "../clock.ts";
+import type { Clock, Timer } from "../clock.ts";
 import type { Dataplane } from "../dataplane/dataplane.ts";
 
 /** Routes written in one turn. */
@@ -13,11 +12,12 @@ const GRAIN_MS = 20;
 
 export class Reconciler {
   readonly #dataplane: Dataplane;
+  readonly #clock: Clock;
   readonly #bring: (key: number) => void;
   readonly #queue = new Set<number>();
   /** When a route is to go into the queue, on the clock of core/clock.ts. */
   readonly #delayed = new Map<number, number>();
-  #timer: ReturnType<typeof setTimeout> | null = null;
+  #timer: Timer | null = null;
   #timerDue = Number.POSITIVE_INFINITY;
   #isPumping = false;
   #wakeIdle: (() => void)[] = [];
@@ -25,6 +25,7 @@ export class Reconciler {
   /** `bring` writes a route, or finds that nothing is to be written. */
   constructor(dataplane: Dataplane, bring: (key: number) => void) {
     this.#dataplane = dataplane;
+    this.#clock = dataplane.clock;
     this.#bring = bring;
   }
 
@@ -41,14 +42,14 @@ export class Reconciler {
   /** Milliseconds until a delayed route is written; 0 if it is not delayed. */
   delayOf(key: number): number {
     const due = this.#delayed.get(key);
-    return due === undefined ? 0 : Math.max(0, due - now());
+    return due === undefined ? 0 : Math.max(0, due - this.#clock.now());
   }
 
   /** Has a route written, at once or later. Asking again never makes it later. */
   add(key: number, delayMs = 0): void {
     if (this.#queue.has(key)) return;
     if (delayMs > 0) {
-      const due = now() + delayMs;
+      const due = this.#clock.now() + delayMs;
       if (due >= (this.#delayed.get(key) ?? Number.POSITIVE_INFINITY)) return;
       this.#delayed.set(key, due);
       this.#schedule(due);
@@ -71,13 +72,13 @@ export class Reconciler {
   stop(): void {
     this.#queue.clear();
     this.#delayed.clear();
-    if (this.#timer !== null) clearTimeout(this.#timer);
+    if (this.#timer !== null) this.#clock.clearTimeout(this.#timer);
     this.#timer = null;
   }
 
   async #pump(): Promise<void> {
     // Whoever asks first asks in the middle of something.
-    await new Promise((resolve) => setImmediate(resolve));
+    await this.#clock.turn();
     while (this.#queue.size > 0 && this.#dataplane.isAccepting()) {
       if (!this.#dataplane.hasRoom()) await this.#dataplane.waitForRoom();
       let turn = 0;
@@ -87,7 +88,7 @@ export class Reconciler {
         this.#bring(key);
       }
       this.#dataplane.flush();
-      await new Promise((resolve) => setImmediate(resolve));
+      await this.#clock.turn();
     }
     this.#isPumping = false;
     for (const wake of this.#wakeIdle.splice(0)) wake();
@@ -95,16 +96,16 @@ export class Reconciler {
 
   #schedule(due: number): void {
     if (due >= this.#timerDue) return;
-    if (this.#timer !== null) clearTimeout(this.#timer);
+    if (this.#timer !== null) this.#clock.clearTimeout(this.#timer);
     this.#timerDue = due;
-    this.#timer = setTimeout(() => this.#release(), Math.max(1, due - now()));
+    this.#timer = this.#clock.setTimeout(() => this.#release(), Math.max(1, due - this.#clock.now()));
     this.#timer.unref();
   }
 
   #release(): void {
     this.#timer = null;
     this.#timerDue = Number.POSITIVE_INFINITY;
-    const time = now() + GRAIN_MS;
+    const time = this.#clock.now() + GRAIN_MS;
     let next = Number.POSITIVE_INFINITY;
     for (const [key, due] of this.#delayed) {
       if (due <= time) this.add(key);

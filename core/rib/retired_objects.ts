@@ -2,7 +2,7 @@
  * Group objects that no group needs any more, while routes are still on them: a deletion would take these along, so each
  * is kept until the last one has left. Main thread only.
  */
-import { clearTimeout, setTimeout } from "node:timers";
+import type { Clock, Timer } from "../clock.ts";
 import type { AttrsStore } from "../context/attrs_store.ts";
 import type { GroupRoutes } from "./group_routes.ts";
 import { type GroupObject, groupObject, type NexthopObjects } from "./nexthop_objects.ts";
@@ -30,14 +30,16 @@ interface Parts {
 export class RetiredObjects {
   readonly #attrs: AttrsStore;
   readonly #parts: Parts;
+  readonly #clock: Clock;
   readonly #onTime: () => void;
   #retired: Retired[] = [];
   #pauseMs = PAUSE_MIN_MS;
-  #timer: ReturnType<typeof setTimeout> | null = null;
+  #timer: Timer | null = null;
 
   /** `onTime`: it is time for {@linkcode deleteFree} again. */
-  constructor(attrs: AttrsStore, parts: Parts, onTime: () => void) {
+  constructor(attrs: AttrsStore, parts: Parts, clock: Clock, onTime: () => void) {
     this.#attrs = attrs;
+    this.#clock = clock;
     this.#parts = parts;
     this.#onTime = onTime;
   }
@@ -63,10 +65,11 @@ export class RetiredObjects {
     const inUse = unsure.size === 0 ? unsure : await this.#parts.routes.programmedWith(unsure);
     await Promise.all(left.filter(({ object }) => !inUse.has(object.id)).map(({ object }) => this.#delete(object)));
     if (this.#retired.length === 0 || this.#timer !== null) return;
-    this.#timer = setTimeout(() => {
+    this.#timer = this.#clock.setTimeout(() => {
       this.#timer = null;
       this.#onTime();
-    }, this.#pauseMs).unref();
+    }, this.#pauseMs);
+    this.#timer.unref();
     this.#pauseMs = Math.min(this.#pauseMs * 2, PAUSE_MAX_MS);
   }
 
@@ -79,6 +82,6 @@ export class RetiredObjects {
   }
 
   stop(): void {
-    if (this.#timer !== null) clearTimeout(this.#timer);
+    if (this.#timer !== null) this.#clock.clearTimeout(this.#timer);
   }
 }

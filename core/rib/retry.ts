@@ -2,9 +2,8 @@
  * Routes that the kernel has refused, by what they wait for: tried again when that may have come, and slowly in any
  * case. Main thread only.
  */
-import { clearTimeout, setTimeout } from "node:timers";
 import { ERRNO } from "../../ffi/libc/errno.ts";
-import { now } from "../clock.ts";
+import type { Timer } from "../clock.ts";
 import { NO_ATTRS } from "../context/attrs.ts";
 import { DplaneError, U8, U32 } from "../context/layout.ts";
 import { parseRefusal } from "../context/refusal.ts";
@@ -89,8 +88,8 @@ const REST_FACTOR = 20;
 export class Retrier {
   readonly #rib: Rib;
   readonly #due = new Set<Cause>();
-  #timer: ReturnType<typeof setTimeout> | null = null;
-  #slowTimer: ReturnType<typeof setTimeout> | null = null;
+  #timer: Timer | null = null;
+  #slowTimer: Timer | null = null;
   #isWalking = false;
   #restUntil = 0;
   /** By failure number: what it waits for. */
@@ -116,16 +115,16 @@ export class Retrier {
 
   /** Starts the slow timer. */
   start(): void {
-    this.#slowTimer = setTimeout(() => {
+    this.#slowTimer = this.#rib.clock.setTimeout(() => {
       const isSlow = (cause: Cause): boolean => cause !== Cause.NONE && cause !== Cause.PLUGIN;
-      if (now() >= this.#restUntil) this.wake(...Object.values(Cause).filter(isSlow));
+      if (this.#rib.clock.now() >= this.#restUntil) this.wake(...Object.values(Cause).filter(isSlow));
       this.start();
     }, SLOW_RETRY_MS);
     this.#slowTimer.unref();
   }
 
   stop(): void {
-    for (const timer of [this.#timer, this.#slowTimer]) if (timer !== null) clearTimeout(timer);
+    for (const timer of [this.#timer, this.#slowTimer]) if (timer !== null) this.#rib.clock.clearTimeout(timer);
     this.#due.clear();
   }
 
@@ -179,7 +178,7 @@ export class Retrier {
 
   #schedule(): void {
     if (this.#timer !== null || this.#isWalking) return;
-    this.#timer = setTimeout(() => {
+    this.#timer = this.#rib.clock.setTimeout(() => {
       this.#timer = null;
       void this.#walk();
     }, GATHER_MS);
@@ -188,7 +187,7 @@ export class Retrier {
 
   async #walk(): Promise<void> {
     const causes = new Set(this.#due);
-    const startedAt = now();
+    const startedAt = this.#rib.clock.now();
     this.#due.clear();
     this.#isWalking = true;
     const rib = this.#rib;
@@ -205,7 +204,7 @@ export class Retrier {
     this.#isWalking = false;
     if (this.#due.size > 0) this.#schedule();
     await rib.reconciler.idle();
-    const end = now();
+    const end = this.#rib.clock.now();
     this.#restUntil = Math.max(this.#restUntil, end + (end - startedAt) * REST_FACTOR);
   }
 

@@ -9,11 +9,11 @@
  *
  * Where the kernel is found to differ, or a better claim came or went, the daemon itself writes (`bring`).
  */
-import { now } from "../clock.ts";
+import type { Clock } from "../clock.ts";
 import { SHARED_ROUTES_MIN } from "../constants.ts";
 import { NO_ATTRS, NOT_SHARED } from "../context/attrs.ts";
 import type { AttrsMemo, AttrsStore } from "../context/attrs_store.ts";
-import { ContextFlag, ContextOp, ContextStatus, DplaneError, U8, U32 } from "../context/layout.ts";
+import { ContextFlag, ContextOp, ContextStatus, DplaneError, isNexthopOp, U8, U32 } from "../context/layout.ts";
 import type { Dataplane } from "../dataplane/dataplane.ts";
 import { type Family, type RouteUpdate, UpdateOp } from "../model/route.ts";
 import { AdmissionError, checkClaim } from "./admission.ts";
@@ -28,11 +28,10 @@ import { fillContext, isAskedDelete, isInDoubt } from "./rib_context.ts";
 import type { RouteSet } from "./route_set.ts";
 import { NO_ROUTE, RouteState, type RouteStore } from "./route_store.ts";
 import { epochSeconds, RouteTable } from "./route_table.ts";
-
-/** Stands for the session of an update whose result nobody waits for. */
-const NO_SESSION = 0;
+import { NO_SESSION, Sessions } from "./sessions.ts";
 
 export class Rib extends RouteTable {
+  readonly clock: Clock;
   readonly reconciler: Reconciler;
   readonly latencies: Latencies = createLatencies();
   readonly observers: RibObserver[] = [];
@@ -46,16 +45,14 @@ export class Rib extends RouteTable {
   /** Routes that were written to, or forgotten, while somebody watches for that. */
   readonly touched = new Set<RouteSet>();
   groups: GroupResolver | null = null;
+  /** Routes with the same nexthops from which on an object of them is worth it. */
+  sharedRoutesMin = SHARED_ROUTES_MIN;
   /** When the list of results being settled, or the last one, was taken; on the clock of core/clock.ts. */
   settledAt = 0;
   readonly #dataplane: Dataplane;
-  readonly #sessions = new Map<number, UpdateSession>();
-  #lastSession = 0;
+  readonly #sessions = new Sessions();
   /** Seconds since 1970, as of the list of results being settled. */
   #seconds = 0;
-  /** The session of the last result, which mostly is that of the next. */
-  #recentSession: UpdateSession | undefined;
-  #recentSessionId = NO_SESSION;
   /** Updates that wait for the context of their route that is with the dataplane, oldest first, by route key. */
   readonly #waiting = new Map<number, number[]>();
   /** Routes to be brought in line when the context that is with the dataplane is back. */
@@ -70,6 +67,7 @@ export class Rib extends RouteTable {
   constructor(attrs: AttrsStore, dataplane: Dataplane) {
     super(attrs);
     this.#dataplane = dataplane;
+    this.clock = dataplane.clock;
     this.reconciler = new Reconciler(dataplane, (key) => this.#bring(key));
   }
 
@@ -85,19 +83,12 @@ export class Rib extends RouteTable {
 
   /** Registers a session; its number goes with each of its updates. */
   openSession(session: UpdateSession): number {
-    do this.#lastSession = (this.#lastSession + 1) >>> 0 || 1;
-    while (this.#sessions.has(this.#lastSession));
-    this.#sessions.set(this.#lastSession, session);
-    return this.#lastSession;
+    return this.#sessions.open(session);
   }
 
   /** Results of updates still under way go to nobody; the RIB keeps them all the same. */
   closeSession(id: number): void {
-    this.#sessions.delete(id);
-    if (id !== this.#recentSessionId) return;
-    // Which is also the number of nobody's.
-    this.#recentSessionId = NO_SESSION;
-    this.#recentSession = undefined;
+    this.#sessions.close(id);
   }
 
   /**
@@ -170,7 +161,6 @@ export class Rib extends RouteTable {
     owner.newer?.add(family, route);
     if (session !== NO_SESSION) this.admitAt(family, route, owner, attrs, session, line, known);
     else {
-      if (this.touched.size > 0) this.#touch(family, route);
       this.#claim(family, store, route, owner.id, attrs);
       this.reconciler.add(routeKey(family, route));
     }
@@ -198,7 +188,6 @@ export class Rib extends RouteTable {
     known = true,
   ): void {
     const store = this.store(family);
-    if (this.touched.size > 0) this.#touch(family, route);
     this.#claim(family, store, route, owner.id, attrs);
     const slot = this.#dataplane.acquire();
     fillContext(this.#dataplane, slot, store, route, this.keyClass(store, route));
@@ -320,7 +309,9 @@ export class Rib extends RouteTable {
       // What is in doubt and was never confirmed may be somebody else's: only a new route asks the kernel for that.
       contexts.setU8(slot, U8.OP, programmed !== NO_ATTRS ? ContextOp.ROUTE_UPDATE : ContextOp.ROUTE_INSTALL);
       const references = this.attrs.acquire(target);
-      if (references >= SHARED_REFERENCES_MIN && this.attrs.object(target) === NOT_SHARED) this.groups?.share(target);
+      // A route has two, as wanted and as programmed.
+      if (references >= 2 * this.sharedRoutesMin && this.attrs.object(target) === NOT_SHARED)
+        this.groups?.share(target);
       contexts.setU32(slot, U32.ATTRS, target);
       if (selected !== contexts.getU32(slot, U32.OWNER)) contexts.setU32(slot, U32.WINNER, selected);
       if (this.owners.get(selected)?.settings.takeOver) contexts.setFlag(slot, ContextFlag.TAKE_OVER);
@@ -332,6 +323,17 @@ export class Rib extends RouteTable {
     if (this.touched.size > 0) this.#touch(family, route);
     store.setInFlight(route, true);
     this.#dataplane.enqueue(slot);
+  }
+
+  /** Routes that a write is under way of. */
+  underWay(): [Family, number][] {
+    const { contexts } = this.#dataplane;
+    const routes: [Family, number][] = [];
+    for (const slot of this.#dataplane.underWay()) {
+      if (isNexthopOp(contexts.getU8(slot, U8.OP))) continue;
+      routes.push([contexts.getU8(slot, U8.FAMILY) as Family, contexts.getU32(slot, U32.ENTRY)]);
+    }
+    return routes;
   }
 
   /** Has the kernel hold what is wanted of a route, if it does not or that is in doubt. Needs room in the dataplane. */
@@ -440,7 +442,7 @@ export class Rib extends RouteTable {
 
   /** Takes finished contexts from the dataplane. */
   settle(slots: Uint32Array, count: number): void {
-    const time = now();
+    const time = this.clock.now();
     this.settledAt = time;
     this.#seconds = epochSeconds();
     for (let index = 0; index < count; index++) {
@@ -562,11 +564,7 @@ export class Rib extends RouteTable {
     const { contexts } = this.#dataplane;
     const session = contexts.getU32(slot, U32.SESSION);
     if (contexts.getU32(slot, U32.OWNER) !== NOBODY) this.results[outcome] += 1;
-    if (session !== this.#recentSessionId) {
-      this.#recentSession = this.#sessions.get(session);
-      this.#recentSessionId = session;
-    }
-    this.#recentSession?.onResult(slot, outcome, contexts);
+    this.#sessions.get(session)?.onResult(slot, outcome, contexts);
     const { observers } = this;
     for (let index = 0; index < observers.length; index++) observers[index]!.onOutcome(slot, outcome, contexts);
     const attrs = contexts.getU32(slot, U32.ATTRS);
@@ -592,9 +590,6 @@ export class Rib extends RouteTable {
     for (const observer of this.observers) observer.onForget?.(family, route);
   }
 }
-
-/** References to attributes from which on an object is worth it; a route has two, as wanted and as programmed. */
-const SHARED_REFERENCES_MIN = 2 * SHARED_ROUTES_MIN;
 
 /** Pause before a route is written again of which it is not known what became of it. */
 const DOUBT_DELAY_MS = 1000;

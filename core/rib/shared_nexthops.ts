@@ -9,7 +9,7 @@
  * go inline. That an object goes only when no route is on it rests on references: a record has one for each route that
  * wants it, that is programmed with it, and that is under way with it, and one of ours.
  */
-import { clearTimeout, setTimeout } from "node:timers";
+import type { Clock, Timer } from "../clock.ts";
 import { NO_OBJECT, NOT_SHARED } from "../context/attrs.ts";
 import type { AttrsStore } from "../context/attrs_store.ts";
 import { createRouteUpdate, Family, type Nexthop, RouteType } from "../model/route.ts";
@@ -41,17 +41,19 @@ export interface SharedSetKeeper {
 
 export class SharedNexthops {
   readonly #attrs: AttrsStore;
+  readonly #clock: Clock;
   readonly #objects: NexthopObjects;
   readonly #keeper: SharedSetKeeper;
   readonly #onChange: () => void;
   readonly #sets = new Map<string, SharedSet>();
   readonly #byObject = new Map<number, SharedSet>();
   readonly #update = createRouteUpdate();
-  #timer: ReturnType<typeof setTimeout> | null = null;
+  #timer: Timer | null = null;
 
   /** `onChange`: what {@linkcode membersOf} an object are has changed. */
-  constructor(attrs: AttrsStore, objects: NexthopObjects, keeper: SharedSetKeeper, onChange: () => void) {
+  constructor(attrs: AttrsStore, clock: Clock, objects: NexthopObjects, keeper: SharedSetKeeper, onChange: () => void) {
     this.#attrs = attrs;
+    this.#clock = clock;
     this.#objects = objects;
     this.#keeper = keeper;
     this.#onChange = onChange;
@@ -112,7 +114,7 @@ export class SharedNexthops {
 
   /** Ends the lingering: the daemon takes everything out of the kernel, or ends. */
   stop(): void {
-    if (this.#timer !== null) clearTimeout(this.#timer);
+    if (this.#timer !== null) this.#clock.clearTimeout(this.#timer);
     this.#timer = null;
   }
 
@@ -149,10 +151,12 @@ export class SharedNexthops {
   }
 
   #purgeSoon(): void {
-    this.#timer ??= setTimeout(() => {
+    if (this.#timer !== null) return;
+    this.#timer = this.#clock.setTimeout(() => {
       this.#timer = null;
       this.#purge();
-    }, LINGER_MS).unref();
+    }, LINGER_MS);
+    this.#timer.unref();
   }
 
   /** Lets go of attributes that no route has, and of objects that no attributes need. */

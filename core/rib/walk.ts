@@ -1,6 +1,4 @@
 /** Walks over all routes without holding the main thread: in slices, with the event loop running in between. */
-import { setImmediate } from "node:timers";
-import { now } from "../clock.ts";
 import { Family } from "../model/route.ts";
 import type { Rib } from "./rib.ts";
 import type { RouteStore } from "./route_store.ts";
@@ -14,14 +12,15 @@ export async function walkRoutes(
   rib: Rib,
   visit: (family: Family, store: RouteStore, route: number) => void,
 ): Promise<void> {
-  let deadline = now() + SLICE_MS;
+  const { clock } = rib;
+  let deadline = clock.now() + SLICE_MS;
   for (const family of [Family.IPV4, Family.IPV6] as const) {
     const store = rib.store(family);
     for (let route = 1; route <= store.last; route++) {
       if (store.isUsed(route)) visit(family, store, route);
-      if (route % STEP_ROUTES !== 0 || now() < deadline) continue;
-      await new Promise((resolve) => setImmediate(resolve));
-      deadline = now() + SLICE_MS;
+      if (route % STEP_ROUTES !== 0 || clock.now() < deadline) continue;
+      await clock.turn();
+      deadline = clock.now() + SLICE_MS;
     }
   }
 }

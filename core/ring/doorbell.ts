@@ -8,6 +8,8 @@
  * who rings sees the sleeper.
  */
 
+import { type Clock, SYSTEM_CLOCK } from "../clock.ts";
+
 /** Away from the number, which the one who rings writes all the time. */
 const SLEEPERS_OFFSET = 64;
 
@@ -18,8 +20,11 @@ export function createDoorbellStorage(): SharedArrayBuffer {
 export class Doorbell {
   readonly #cell: Int32Array;
   readonly #sleepers: Int32Array;
+  readonly #clock: Clock;
 
-  constructor(storage: SharedArrayBuffer) {
+  /** Whoever waits gives the clock of its thread. */
+  constructor(storage: SharedArrayBuffer, clock: Clock = SYSTEM_CLOCK) {
+    this.#clock = clock;
     this.#cell = new Int32Array(storage, 0, 1);
     this.#sleepers = new Int32Array(storage, SLEEPERS_OFFSET, 1);
   }
@@ -38,8 +43,8 @@ export class Doorbell {
   /** Resolves when the bell has rung since `seen` was read, or after `timeoutMs`. The thread's event loop goes on. */
   async wait(seen: number, timeoutMs: number): Promise<void> {
     Atomics.add(this.#sleepers, 0, 1); // D1, seen by D2
-    const outcome = Atomics.waitAsync(this.#cell, 0, seen, timeoutMs);
-    if (outcome.async) await outcome.value;
+    const waiting = this.#clock.waitWhile(this.#cell, seen, timeoutMs);
+    if (waiting !== null) await waiting;
     Atomics.sub(this.#sleepers, 0, 1);
   }
 }

@@ -14,7 +14,7 @@ import { align4, messageFlags, messageLength, messagePortId, messageSequence, me
 import { type NetlinkSocket, RECEIVE_OVERRUN, RECEIVE_TRUNCATED } from "./socket.ts";
 
 /** The kernel fills at most 32 KiB of a dump datagram, unless one object alone is larger; then the buffer grows. */
-const BUFFER_BYTES = 64 << 10;
+export const DUMP_BUFFER_BYTES = 64 << 10;
 const RESTARTS_MAX = 8;
 const TIMEOUT_MS = 10_000;
 
@@ -41,6 +41,21 @@ export interface DumpOptions {
    * during a try makes that try count as interrupted. Needed for IPv6 routes; what it hears is thrown away.
    */
   readonly witness?: DumpSocket;
+  /** Memory to read into, {@linkcode DUMP_BUFFER_BYTES} of it; whoever dumps often need not make it each time. */
+  readonly buffer?: Uint8Array<ArrayBuffer>;
+  /** The thread's clock, in milliseconds. */
+  readonly now?: () => number;
+}
+
+/** Work of a thread that blocks it. It yields where another thread may come in between, as a test may want to see. */
+export type Steps<Result> = Generator<void, Result, void>;
+
+/** Does all of it. */
+export function block<Result>(steps: Steps<Result>): Result {
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done) return value;
+  }
 }
 
 export interface DumpResult {
@@ -61,24 +76,24 @@ export interface DumpResult {
  * Dumps. `request` is one encoded message with NLM_F_REQUEST | NLM_F_DUMP and a sequence number that this socket has
  * not used; each further try counts that up in place. Blocks for as long as the kernel and `onMessage` take.
  */
-export function dump(
+export function* dump(
   socket: DumpSocket,
   request: Uint8Array,
   handlers: DumpHandlers,
   options: DumpOptions = {},
-): DumpResult {
-  const { restartsMax = RESTARTS_MAX, timeoutMs = TIMEOUT_MS, witness } = options;
+): Steps<DumpResult> {
+  const { restartsMax = RESTARTS_MAX, witness } = options;
   const header = new DataView(request.buffer, request.byteOffset, NLMSG_HDRLEN);
-  let buffer = new Uint8Array(BUFFER_BYTES);
+  let buffer = options.buffer ?? new Uint8Array(DUMP_BUFFER_BYTES);
   for (let restarts = 0; ; restarts++) {
     const result: DumpResult = { errno: 0, interrupted: false, messages: 0, bytes: 0, restarts };
     const sequence = header.getUint32(NLMSG_SEQ_OFFSET, true);
-    // Overruns and truncations, which are below 0, are as good as silence here.
-    if (witness) while (witness.receive(buffer) !== 0);
+    // One that is broken hears nothing.
+    const isDeaf = witness !== undefined && !discard(witness, buffer);
     const sent = socket.send(request, request.length);
     if (sent < 0) return { ...result, errno: -sent };
-    readAnswer(socket, buffer, sequence, handlers, timeoutMs, result);
-    if (witness?.poll(0)) result.interrupted = true;
+    yield* readAnswer(socket, buffer, sequence, handlers, options, result);
+    if (isDeaf || witness?.poll(0)) result.interrupted = true;
     // EMSGSIZE may also be the kernel's own answer; a larger buffer helps only where one was too small.
     const tooSmall = result.errno === ERRNO.EMSGSIZE && socket.truncatedBytes > buffer.length;
     const retry = result.interrupted || result.errno === ERRNO.ENOBUFS || tooSmall;
@@ -89,23 +104,32 @@ export function dump(
   }
 }
 
+/** Throws away what waits in a socket. Overruns and truncations are as good as silence here. False if it is broken. */
+function discard(socket: DumpSocket, buffer: Uint8Array): boolean {
+  let bytes: number;
+  do bytes = socket.receive(buffer);
+  while (bytes > 0 || bytes === RECEIVE_OVERRUN || bytes === RECEIVE_TRUNCATED);
+  return bytes === 0;
+}
+
 /**
  * Reads one answer to its end, also when part of it was lost: the kernel refuses the next dump on a socket (EBUSY) as
  * long as one is under way.
  */
-function readAnswer(
+function* readAnswer(
   socket: DumpSocket,
   buffer: Uint8Array,
   sequence: number,
   handlers: DumpHandlers,
-  timeoutMs: number,
+  { timeoutMs = TIMEOUT_MS, now = () => performance.now() }: DumpOptions,
   result: DumpResult,
-): void {
+): Steps<void> {
   const view = new DataView(buffer.buffer, buffer.byteOffset, buffer.length);
   for (;;) {
+    yield;
     const bytes = socket.receive(buffer);
     if (bytes === 0) {
-      if (waitReadable(socket, timeoutMs)) continue;
+      if (waitReadable(socket, timeoutMs, now)) continue;
       result.errno ||= ERRNO.ETIMEDOUT;
       return;
     }
@@ -152,9 +176,9 @@ function readDatagram(
 }
 
 /** Polls until something is there or the time is over, through signals. */
-function waitReadable(socket: DumpSocket, timeoutMs: number): boolean {
-  const deadline = performance.now() + timeoutMs;
-  for (let leftMs = timeoutMs; leftMs > 0; leftMs = Math.ceil(deadline - performance.now())) {
+function waitReadable(socket: DumpSocket, timeoutMs: number, now: () => number): boolean {
+  const deadline = now() + timeoutMs;
+  for (let leftMs = timeoutMs; leftMs > 0; leftMs = Math.ceil(deadline - now())) {
     if (socket.poll(leftMs)) return true;
   }
   return false;

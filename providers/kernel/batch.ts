@@ -4,7 +4,7 @@
  * request without a failure a success (FRR asks for no acknowledgement, and takes silence for success).
  */
 import { assert } from "../../core/assert.ts";
-import { now } from "../../core/clock.ts";
+import { type Clock, SYSTEM_CLOCK } from "../../core/clock.ts";
 import { STUCK_AFTER_MS } from "../../core/constants.ts";
 import { errnoName } from "../../ffi/libc/errno.ts";
 import { type AckMessage, ackErrno, decodeAck, isAck } from "../../ffi/netlink/ack.ts";
@@ -31,6 +31,7 @@ export interface BatchOptions {
   answerTimeoutMs?: number;
   /** Sequence number of the first request. */
   firstSequence?: number;
+  clock?: Clock;
 }
 
 export interface BatchResult {
@@ -45,6 +46,7 @@ export class Batch {
   readonly #bytes: Uint8Array;
   readonly #socket: BatchSocket;
   readonly #answerTimeoutMs: number;
+  readonly #clock: Clock;
   readonly #reply = new Uint8Array(64 << 10);
   readonly #replyView = new DataView(this.#reply.buffer);
   /** Requests after which the replies to all of them might not fit the receive buffer. */
@@ -58,6 +60,7 @@ export class Batch {
     this.#socket = socket;
     this.#answerTimeoutMs = options.answerTimeoutMs ?? ANSWER_TIMEOUT_MS;
     this.#firstSequence = options.firstSequence ?? 1;
+    this.#clock = options.clock ?? SYSTEM_CLOCK;
     // More at once than the send buffer holds is refused with EMSGSIZE, and without CAP_NET_ADMIN that is not much.
     const bytes = Math.max(ROUTE_MESSAGE_BYTES_MAX, Math.min(BATCH_BYTES_MAX, socket.sendBufferBytes));
     this.#bytes = new Uint8Array(bytes);
@@ -139,8 +142,8 @@ export class Batch {
 
   /** Polls until something is there or the time is over, through signals. */
   #waitForAnswer(): boolean {
-    const deadline = now() + this.#answerTimeoutMs;
-    for (let leftMs = this.#answerTimeoutMs; leftMs > 0; leftMs = Math.ceil(deadline - now())) {
+    const deadline = this.#clock.now() + this.#answerTimeoutMs;
+    for (let leftMs = this.#answerTimeoutMs; leftMs > 0; leftMs = Math.ceil(deadline - this.#clock.now())) {
       if (this.#socket.poll(leftMs)) return true;
     }
     return false;

@@ -2,7 +2,7 @@
  * Listens to the kernel: to links and addresses, and to routes and nexthop objects that others change; and reads on
  * request what the kernel holds of ours. Has a thread of its own, because waiting on a socket blocks it.
  */
-import { now } from "../../core/clock.ts";
+import { type Clock, SYSTEM_CLOCK } from "../../core/clock.ts";
 import { createRecordLog, type Log } from "../../core/log.ts";
 import {
   FIRST_READING,
@@ -16,7 +16,7 @@ import { Family } from "../../core/model/route.ts";
 import { errnoName, SyscallError } from "../../ffi/libc/errno.ts";
 import type { Libc } from "../../ffi/libc/symbols.ts";
 import * as c from "../../ffi/netlink/constants.ts";
-import type { DumpResult } from "../../ffi/netlink/dump.ts";
+import { block, DUMP_BUFFER_BYTES, type DumpResult, type Steps } from "../../ffi/netlink/dump.ts";
 import { align4, messageLength } from "../../ffi/netlink/message.ts";
 import {
   createPollfds,
@@ -29,11 +29,11 @@ import {
 import { ChangeDecoder } from "./changes.ts";
 import { readLinks } from "./read_links.ts";
 import { readNexthops } from "./read_nexthops.ts";
-import { readRoutes } from "./read_routes.ts";
+import { createScratch, type ReadResult, readRoutes } from "./read_routes.ts";
 
 const BUFFER_BYTES = 64 << 10;
 const LISTEN_BUFFER_BYTES = 8 << 20;
-const DUMP_BUFFER_BYTES = 1 << 20;
+const DUMP_RECEIVE_BYTES = 1 << 20;
 /** Chunks of routes that may wait for the main thread, 256 KB each: it takes them slower than the kernel gives them. */
 const CHUNKS_AHEAD_MAX = 8;
 /** How long a wait for notifications lasts before the thread looks whether it is to stop or to read. */
@@ -48,19 +48,25 @@ const OWN_PORT_IDS_MAX = 16;
  */
 const LATER_RESTARTS_MAX = 2;
 
+type PostFromMonitor = (message: FromMonitor, transfer?: ArrayBuffer[]) => void;
+
 /** Runs the monitor role until it is told to stop. Throws if the kernel cannot be listened to. */
-export function runMonitor(
-  start: MonitorStart,
-  libc: Libc,
-  post: (message: FromMonitor, transfer?: ArrayBuffer[]) => void,
-): void {
-  new Monitor(start, libc, post).run();
+export function runMonitor(start: MonitorStart, libc: Libc, post: PostFromMonitor, clock?: Clock): void {
+  block(monitor(start, libc, post, clock));
+}
+
+/** The same, step by step. */
+export function monitor(start: MonitorStart, libc: Libc, post: PostFromMonitor, clock = SYSTEM_CLOCK): Steps<void> {
+  return new Monitor(start, libc, post, clock).run();
 }
 
 class Monitor {
   readonly #start: MonitorStart;
   readonly #libc: Libc;
-  readonly #post: (message: FromMonitor, transfer?: ArrayBuffer[]) => void;
+  readonly #post: PostFromMonitor;
+  readonly #clock: Clock;
+  readonly #dumpOptions = { now: () => this.#clock.now(), buffer: new Uint8Array(DUMP_BUFFER_BYTES) };
+  readonly #scratch = createScratch();
   readonly #log: Log;
   readonly #links: NetlinkSocket;
   /** Apart from the links, whose notifications a flood of routes must not push out. */
@@ -81,10 +87,11 @@ class Monitor {
   /** Chunks of routes handed on so far. */
   #chunks = 0;
 
-  constructor(start: MonitorStart, libc: Libc, post: (message: FromMonitor, transfer?: ArrayBuffer[]) => void) {
+  constructor(start: MonitorStart, libc: Libc, post: PostFromMonitor, clock: Clock) {
     this.#start = start;
     this.#libc = libc;
     this.#post = post;
+    this.#clock = clock;
     this.#log = createRecordLog("monitor", (record) => post({ type: "log", record }));
     this.#heartbeat = new Float64Array(start.heartbeat);
     this.#portIdCell = new Int32Array(start.portIdCell);
@@ -100,19 +107,21 @@ class Monitor {
     this.#pollfds = createPollfds([this.#links, this.#routes]);
   }
 
-  run(): void {
+  *run(): Steps<void> {
     const stop = new Int32Array(this.#start.stop);
     // Listening began before this look, so a change in between is seen twice rather than never.
-    const errno = this.#readLinks();
+    const errno = yield* this.#readLinks();
     if (errno !== 0) throw new Error(`Cannot read the links of the kernel: ${errnoName(errno)}`);
-    this.#read(FIRST_READING, 0);
+    yield* this.#read(FIRST_READING, 0);
     let done = FIRST_READING;
     while (Atomics.load(stop, 0) === 0) {
+      yield;
       pollSockets(this.#libc, this.#pollfds, POLL_MS);
       this.#hear();
+      if (this.#areLinksLost) this.#areLinksLost = !(yield* this.#tryToReadLinks());
       const { number, ifindex } = this.#request();
       if (number === done) continue;
-      this.#tryToRead(number, ifindex);
+      yield* this.#tryToRead(number, ifindex);
       done = number;
     }
     this.#links.close();
@@ -140,11 +149,10 @@ class Monitor {
 
   /** Tells what waits in both sockets, at most for a while. */
   #hear(): void {
-    this.#heartbeat[0] = now();
+    this.#heartbeat[0] = this.#clock.now();
     this.#filterEchoes();
     this.#drain(this.#links);
     this.#drain(this.#routes);
-    if (this.#areLinksLost) this.#areLinksLost = !this.#tryToReadLinks();
   }
 
   /** Has the kernel keep the provider's changes out of the socket, where they would take the room of others'. */
@@ -190,14 +198,14 @@ class Monitor {
   }
 
   /** Tells of all interfaces; returns 0, or why they could not be read. */
-  #readLinks(): number {
+  *#readLinks(): Steps<number> {
     // The answer knows better than what was heard before it.
     let bytes: number;
     do bytes = this.#links.receive(this.#buffer);
     while (bytes > 0 || bytes === RECEIVE_OVERRUN || bytes === RECEIVE_TRUNCATED);
     const { netns } = this.#start;
-    const socket = openNetlinkSocket(this.#libc, { netns, receiveBufferBytes: DUMP_BUFFER_BYTES });
-    const { dump, links } = readLinks(socket, this.#sequence);
+    const socket = openNetlinkSocket(this.#libc, { netns, receiveBufferBytes: DUMP_RECEIVE_BYTES });
+    const { dump, links } = yield* readLinks(socket, this.#sequence, this.#dumpOptions);
     socket.close();
     this.#sequence += dump.restarts + 1;
     if (dump.errno === 0) this.#post({ type: "links", links });
@@ -205,24 +213,24 @@ class Monitor {
   }
 
   /** Reads what the kernel holds of our protocol. */
-  #read(reading: number, ifindex: number): void {
+  *#read(reading: number, ifindex: number): Steps<void> {
     // What is lost from now on may be missing in what is read.
     this.#isOverrunTold = false;
     const { netns, protocol } = this.#start;
-    const socket = openNetlinkSocket(this.#libc, { netns, strictCheck: true, receiveBufferBytes: DUMP_BUFFER_BYTES });
+    const socket = openNetlinkSocket(this.#libc, { netns, strictCheck: true, receiveBufferBytes: DUMP_RECEIVE_BYTES });
     try {
-      this.#readWith(socket, protocol, reading, ifindex);
+      yield* this.#readWith(socket, protocol, reading, ifindex);
     } finally {
       socket.close();
     }
   }
 
-  #readWith(socket: NetlinkSocket, protocol: number, reading: number, ifindex: number): void {
-    const { dump, objects } = readNexthops(socket, protocol, this.#sequence);
+  *#readWith(socket: NetlinkSocket, protocol: number, reading: number, ifindex: number): Steps<void> {
+    const { dump, objects } = yield* readNexthops(socket, protocol, this.#sequence, this.#dumpOptions);
     this.#sequence += dump.restarts + 1;
     this.#post({ type: "nexthops", reading, objects });
-    const ipv4 = this.#readRoutes(socket, reading, ifindex, Family.IPV4);
-    const ipv6 = this.#readRoutes(socket, reading, ifindex, Family.IPV6);
+    const ipv4 = yield* this.#readRoutes(socket, reading, ifindex, Family.IPV4);
+    const ipv6 = yield* this.#readRoutes(socket, reading, ifindex, Family.IPV6);
     const complete: ReadingIsComplete = {
       ipv4: isComplete(ipv4.dump),
       ipv6: isComplete(ipv6.dump),
@@ -236,9 +244,9 @@ class Monitor {
   }
 
   /** A reading for which no socket can be had, as when clients have all descriptors, is one that came to nothing. */
-  #tryToRead(reading: number, ifindex: number): void {
+  *#tryToRead(reading: number, ifindex: number): Steps<void> {
     try {
-      this.#read(reading, ifindex);
+      yield* this.#read(reading, ifindex);
     } catch (error) {
       if (!(error instanceof SyscallError)) throw error;
       this.#log.error("The kernel could not be read", { what: "anything", reason: error.message });
@@ -247,26 +255,27 @@ class Monitor {
     }
   }
 
-  #tryToReadLinks(): boolean {
+  *#tryToReadLinks(): Steps<boolean> {
     try {
-      return this.#readLinks() === 0;
+      return (yield* this.#readLinks()) === 0;
     } catch (error) {
       if (error instanceof SyscallError) return false;
       throw error;
     }
   }
 
-  #readRoutes(socket: NetlinkSocket, reading: number, ifindex: number, family: Family) {
+  *#readRoutes(socket: NetlinkSocket, reading: number, ifindex: number, family: Family): Steps<ReadResult> {
     // A dump of IPv4 routes goes on by key and misses nothing that is there all the time (ffi/netlink/dump.ts).
     const witness = family === Family.IPV6 ? this.#listen([c.RTNLGRP_IPV6_ROUTE], BUFFER_BYTES) : undefined;
     const options = {
+      ...this.#dumpOptions,
       ...(witness === undefined ? {} : { witness }),
       ...(reading === FIRST_READING ? {} : { restartsMax: LATER_RESTARTS_MAX }),
     };
     const sequence = this.#sequence;
-    const result = readRoutes(
+    const result = yield* readRoutes(
       socket,
-      { family, protocol: this.#start.protocol, ifindex, sequence, options },
+      { family, protocol: this.#start.protocol, ifindex, sequence, options, scratch: this.#scratch },
       {
         onChunk: (records, count) => this.#postRoutes(reading, records, count),
         onRestart: () => this.#post({ type: "restarted", reading, family }),
@@ -287,7 +296,7 @@ class Monitor {
     for (;;) {
       const taken = Atomics.load(takenCell, 0);
       if (this.#chunks - taken <= CHUNKS_AHEAD_MAX || Atomics.load(stop, 0) !== 0) return;
-      this.#heartbeat[0] = now();
+      this.#heartbeat[0] = this.#clock.now();
       Atomics.wait(takenCell, 0, taken, POLL_MS);
     }
   }

@@ -16,7 +16,7 @@
  *   asked by whom: one of our protocol is replaced, any other is left alone. It cannot be taken away and made anew as a
  *   route can, for its routes would go with it.
  */
-import { now } from "../../core/clock.ts";
+import { type Clock, SYSTEM_CLOCK } from "../../core/clock.ts";
 import { type AttrsReader, NO_ATTRS } from "../../core/context/attrs.ts";
 import type { Contexts } from "../../core/context/contexts.ts";
 import {
@@ -58,13 +58,14 @@ export interface KernelOptions {
   portIdCell: SharedArrayBuffer | undefined;
 }
 
-export function createKernelProvider(libc: Libc, options: KernelOptions): Provider {
-  return new KernelProvider(libc, options);
+export function createKernelProvider(libc: Libc, options: KernelOptions, clock = SYSTEM_CLOCK): Provider {
+  return new KernelProvider(libc, options, clock);
 }
 
 class KernelProvider implements Provider {
   readonly #libc: Libc;
   readonly #options: KernelOptions;
+  readonly #clock: Clock;
   #socket: NetlinkSocket | null = null;
   #batch!: Batch;
   #encoder!: ContextEncoder;
@@ -82,9 +83,10 @@ class KernelProvider implements Provider {
   /** Those of {@linkcode #met} that are tried again, while others may meet something. */
   #again!: Uint32Array;
 
-  constructor(libc: Libc, options: KernelOptions) {
+  constructor(libc: Libc, options: KernelOptions, clock: Clock) {
     this.#libc = libc;
     this.#options = options;
+    this.#clock = clock;
   }
 
   start(io: ProviderIo): void {
@@ -98,7 +100,7 @@ class KernelProvider implements Provider {
       receiveBufferBytes: RECEIVE_BUFFER_BYTES,
     });
     this.#socket = socket;
-    this.#batch = new Batch(socket);
+    this.#batch = new Batch(socket, { clock: this.#clock });
     this.#encoder = new ContextEncoder({ contexts: io.contexts, attrs: io.attrs, protocol, byObject: true });
     this.#attrs = io.attrs;
     this.#holders = new Holders(this.#libc, netns);
@@ -122,7 +124,7 @@ class KernelProvider implements Provider {
     }
     this.#send(io);
     if (this.#metCount > 0) this.#settleMet(io);
-    const time = now();
+    const time = this.#clock.now();
     for (let index = 0; index < count; index++) contexts.setF64(this.#slots[index]!, F64.PROGRAMMED_AT, time);
     io.enqueueMany(this.#slots, count);
   }

@@ -8,17 +8,18 @@ import { type NexthopObject, NexthopObjectKind } from "../../core/context/nextho
 import type { HeldNexthopObject } from "../../core/model/kernel_event.ts";
 import { createNexthop, Family } from "../../core/model/route.ts";
 import * as c from "../../ffi/netlink/constants.ts";
-import { type DumpResult, type DumpSocket, dump } from "../../ffi/netlink/dump.ts";
+import { type DumpOptions, type DumpResult, type DumpSocket, dump, type Steps } from "../../ffi/netlink/dump.ts";
 import { createNexthopMessage, decodeNexthop, encodeNexthop, type NexthopMessage } from "../../ffi/netlink/nexthop.ts";
 
 const REQUEST_BYTES = 64;
 
 /** Reads all objects that bear `protocol`. Uses up sequence numbers from `sequence` on, one for each try. */
-export function readNexthops(
+export function* readNexthops(
   socket: DumpSocket,
   protocol: number,
   sequence: number,
-): { dump: DumpResult; objects: HeldNexthopObject[] } {
+  options: DumpOptions = {},
+): Steps<{ dump: DumpResult; objects: HeldNexthopObject[] }> {
   const request = createNexthopMessage();
   request.type = c.RTM_GETNEXTHOP;
   request.flags = c.NLM_F_REQUEST | c.NLM_F_DUMP;
@@ -27,8 +28,8 @@ export function readNexthops(
   const length = encodeNexthop(new DataView(bytes.buffer), 0, request);
   const message = createNexthopMessage();
   let objects: HeldNexthopObject[] = [];
-  const answer = dump(socket, bytes.subarray(0, length), {
-    onMessage: (view, offset, size) => {
+  const handlers = {
+    onMessage: (view: DataView, offset: number, size: number) => {
       const decoded = decodeNexthop(view, offset, size, message);
       // The kernel has no filter for this.
       if (decoded?.protocol === protocol) objects.push({ id: decoded.id, object: toNexthopObject(decoded) });
@@ -36,7 +37,8 @@ export function readNexthops(
     onRestart: () => {
       objects = [];
     },
-  });
+  };
+  const answer = yield* dump(socket, bytes.subarray(0, length), handlers, options);
   return { dump: answer, objects };
 }
 

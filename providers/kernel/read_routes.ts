@@ -7,7 +7,14 @@ import { encodeRecord, RECORD_UNREADABLE } from "../../core/context/route_record
 import { createRouteUpdate, type Family } from "../../core/model/route.ts";
 import { ERRNO } from "../../ffi/libc/errno.ts";
 import * as c from "../../ffi/netlink/constants.ts";
-import { type DumpOptions, type DumpResult, type DumpSocket, dump } from "../../ffi/netlink/dump.ts";
+import {
+  DUMP_BUFFER_BYTES,
+  type DumpOptions,
+  type DumpResult,
+  type DumpSocket,
+  dump,
+  type Steps,
+} from "../../ffi/netlink/dump.ts";
 import { endMessage, putHeader } from "../../ffi/netlink/message.ts";
 import { createRouteMessage, createRouteNexthop, encodeRoute, type RouteMessage } from "../../ffi/netlink/route.ts";
 import { decodeRoute } from "../../ffi/netlink/route_decode.ts";
@@ -19,8 +26,6 @@ const RECORD_BYTES_MAX = 160 << 10;
 /** Between two calls of {@linkcode RouteHandlers.onProgress}: some 10 ms. */
 const PROGRESS_MESSAGES = 4096;
 const REQUEST_BYTES = 64;
-/** As much as a dump takes at once. */
-const ANSWER_BYTES = 64 << 10;
 const ANSWER_TIMEOUT_MS = 1000;
 
 /** What is to be read. */
@@ -33,6 +38,13 @@ export interface RouteReading {
   /** First of the sequence numbers that are used up: one more than there are tries. */
   sequence: number;
   options: DumpOptions;
+  /** Memory of {@linkcode createScratch}; whoever reads often need not make it each time. */
+  scratch?: Uint8Array<ArrayBuffer>;
+}
+
+/** Memory in which routes are put together before they are handed over. */
+export function createScratch(): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(CHUNK_BYTES + RECORD_BYTES_MAX);
 }
 
 export interface RouteHandlers {
@@ -57,11 +69,11 @@ export interface ReadResult {
 }
 
 /** Reads the routes of one family that bear a protocol. */
-export function readRoutes(socket: DumpSocket, reading: RouteReading, handlers: RouteHandlers): ReadResult {
+export function* readRoutes(socket: DumpSocket, reading: RouteReading, handlers: RouteHandlers): Steps<ReadResult> {
   const { protocol, ifindex, sequence } = reading;
   const message = createRouteMessage();
   const update = createRouteUpdate();
-  const buffer = new Uint8Array(CHUNK_BYTES + RECORD_BYTES_MAX);
+  const buffer = reading.scratch ?? createScratch();
   const view = new DataView(buffer.buffer);
   let length = 0;
   let count = 0;
@@ -95,8 +107,8 @@ export function readRoutes(socket: DumpSocket, reading: RouteReading, handlers: 
     result.unreadable = 0;
     handlers.onRestart();
   };
-  prime(socket, sequence);
-  const answer = dump(socket, encodeRequest(reading), { onMessage, onRestart }, reading.options);
+  prime(socket, sequence, reading.options.buffer ?? new Uint8Array(DUMP_BUFFER_BYTES));
+  const answer = yield* dump(socket, encodeRequest(reading), { onMessage, onRestart }, reading.options);
   handOver();
   // An interface that is gone has no routes left.
   if (ifindex !== 0 && answer.errno === ERRNO.ENODEV) answer.errno = 0;
@@ -107,11 +119,10 @@ export function readRoutes(socket: DumpSocket, reading: RouteReading, handlers: 
  * Has the kernel see how much this socket takes at once. Before it has, it makes the first piece of a dump as small as a
  * page, and where the first route does not fit into that, the dump is empty and no error tells.
  */
-function prime(socket: DumpSocket, sequence: number): void {
+function prime(socket: DumpSocket, sequence: number, answer: Uint8Array): void {
   const request = new Uint8Array(c.NLMSG_HDRLEN);
   const view = new DataView(request.buffer);
   endMessage(view, 0, putHeader(view, 0, c.NLMSG_NOOP, c.NLM_F_REQUEST | c.NLM_F_ACK, sequence, 0));
-  const answer = new Uint8Array(ANSWER_BYTES);
   if (socket.send(request, request.length) === 0 && socket.poll(ANSWER_TIMEOUT_MS)) socket.receive(answer);
 }
 

@@ -7,7 +7,7 @@ import { after, before, describe, it } from "node:test";
 import { SO_RCVBUFFORCE, SO_SNDBUFFORCE } from "../../ffi/libc/constants.ts";
 import { ERRNO, SyscallError } from "../../ffi/libc/errno.ts";
 import type { Libc } from "../../ffi/libc/symbols.ts";
-import { type DumpOptions, dump } from "../../ffi/netlink/dump.ts";
+import { block, type DumpOptions, dump } from "../../ffi/netlink/dump.ts";
 import {
   type NetlinkSocket,
   type NetlinkSocketOptions,
@@ -95,7 +95,7 @@ function dumpKeys(
     const key = firstAttribute(view, offset, length, bodyBytes);
     if (key.startsWith(prefix)) keys.set(key, (keys.get(key) ?? 0) + 1);
   };
-  const result = dump(socket, request, { onMessage, onRestart }, options);
+  const result = block(dump(socket, request, { onMessage, onRestart }, options));
   return { result, keys, doubles: [...keys.values()].filter((count) => count > 1).length };
 }
 
@@ -143,7 +143,7 @@ describe("netlink socket", () => {
     assert.equal(currentNetns(), home);
     let links = 0;
     const request = message(RTM_GETLINK, NLM_F_DUMP, 16, 0);
-    const result = dump(socket, request, { onMessage: () => links++, onRestart: () => assert.fail("restart") });
+    const result = block(dump(socket, request, { onMessage: () => links++, onRestart: () => assert.fail("restart") }));
     assert.deepEqual([result.errno, result.interrupted, links], [0, false, 3], "lo, v0 and v1");
     const byPath = openSocket({ netns: `/run/netns/${ns.name}` });
     assert.equal(dumpKeys(byPath, request, 16, "").result.messages, 3);

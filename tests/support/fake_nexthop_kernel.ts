@@ -4,7 +4,7 @@
  */
 import { CONTEXT_BYTES } from "../../core/constants.ts";
 import { NO_ATTRS } from "../../core/context/attrs.ts";
-import { ContextOp, isNexthopOp, U8, U32 } from "../../core/context/layout.ts";
+import { ContextOp, DplaneError, isNexthopOp, U8, U32 } from "../../core/context/layout.ts";
 import { type NexthopObject, NexthopObjectKind, readNexthopObject } from "../../core/context/nexthop_object.ts";
 import type { Provider, ProviderIo } from "../../core/dataplane/provider.ts";
 import type { HeldNexthopObject } from "../../core/model/kernel_event.ts";
@@ -35,6 +35,8 @@ export class FakeNexthopKernel implements Provider {
   #io: ProviderIo | null = null;
   /** Answers a write instead of the kernel, if not null: errno and text. */
   refuse: (object: NexthopObject, id: number) => [number, string] | null = () => null;
+  /** Writes are obeyed, and the answers lost. */
+  losesAnswers = false;
   /** Called before each write. */
   beforeWrite: () => void = () => {};
   /** Called after each write and before its answer, with the object, or null for any other write. */
@@ -47,7 +49,8 @@ export class FakeNexthopKernel implements Provider {
       const attrs = io.contexts.getU32(slot, U32.ATTRS);
       const isObject = io.contexts.getU8(slot, U8.OP) === ContextOp.NEXTHOP_INSTALL;
       this.afterWrite(isObject ? readNexthopObject(io.attrs, attrs) : null);
-      if (errno === 0) io.contexts.succeed(slot);
+      if (errno === 0 && this.losesAnswers) io.contexts.fail(slot, DplaneError.NO_ANSWER, "no answer");
+      else if (errno === 0) io.contexts.succeed(slot);
       else {
         io.contexts.fail(slot, errno, text);
         this.refused += 1;

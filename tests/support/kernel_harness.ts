@@ -22,6 +22,7 @@ import { parseUpdateLine } from "../../core/northbound/update_line.ts";
 import type { Outcome } from "../../core/rib/outcome.ts";
 import { Rib } from "../../core/rib/rib.ts";
 import { errnoName } from "../../ffi/libc/errno.ts";
+import { block } from "../../ffi/netlink/dump.ts";
 import { openNetlinkSocket } from "../../ffi/netlink/socket.ts";
 import { selectRuntime } from "../../ffi/runtime/select.ts";
 import { readNexthops } from "../../providers/kernel/read_nexthops.ts";
@@ -255,7 +256,7 @@ export function readKernelRoutes(ns: Netns, family: Family, protocol: number, if
   const routes: RouteUpdate[] = [];
   const strange: RouteUpdate[] = [];
   const reading = { family, protocol, ifindex, sequence: 1, options: {} };
-  const result = readRoutes(socket, reading, {
+  const steps = readRoutes(socket, reading, {
     onChunk: (records, count) => {
       let offset = 0;
       for (let index = 0; index < count; index++) {
@@ -271,6 +272,7 @@ export function readKernelRoutes(ns: Netns, family: Family, protocol: number, if
     },
     onProgress: () => {},
   });
+  const result = block(steps);
   socket.close();
   assert.equal(result.dump.errno, 0);
   assert.equal(result.routes, routes.length);
@@ -280,7 +282,7 @@ export function readKernelRoutes(ns: Netns, family: Family, protocol: number, if
 /** Nexthop objects of `protocol`, read as the monitor reads them. */
 export function readKernelNexthops(ns: Netns, protocol: number): HeldNexthopObject[] {
   const socket = openNetlinkSocket(libc, { netns: ns.name });
-  const { dump, objects } = readNexthops(socket, protocol, 1);
+  const { dump, objects } = block(readNexthops(socket, protocol, 1));
   socket.close();
   assert.equal(dump.errno, 0);
   return objects;

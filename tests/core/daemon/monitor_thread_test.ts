@@ -1,6 +1,7 @@
 /** The thread that listens to the kernel: watched, replaced, and given up, by stand-ins for it. */
 import assert from "node:assert/strict";
 import { afterEach, describe, it } from "node:test";
+import { SYSTEM_CLOCK } from "../../../core/clock.ts";
 import { MonitorThread, type MonitorThreadOptions, type SpawnMonitor } from "../../../core/daemon/monitor_thread.ts";
 import type { FromMonitor, MonitorStart } from "../../../core/model/kernel_event.ts";
 import { createQuietLog } from "../../support/quiet_log.ts";
@@ -81,6 +82,7 @@ function create(overrides: Partial<MonitorThreadOptions> = {}) {
     log,
     stuckAfterMs: 200,
     startDeadlineMs: 400,
+    clock: SYSTEM_CLOCK,
     ...overrides,
   });
   monitor.start();

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { SYSTEM_CLOCK } from "../../../core/clock.ts";
 import { formatPrefix } from "../../../core/model/prefix.ts";
 import { createRouteUpdate } from "../../../core/model/route.ts";
 import { NorthboundCounters } from "../../../core/northbound/counters.ts";
@@ -41,7 +42,11 @@ describe("the body of updates", () => {
     const cuts = [0, line(1).length, line(1).length + 20, 2 * line(1).length + 5];
     const chunks = cuts.slice(1).map((end, index) => bytes.slice(cuts[index], end));
     chunks.push(shared.subarray(cuts.at(-1)));
-    const body = new UpdateBody(streamOf(chunks), "", { counters: new NorthboundCounters(), collectGarbage: () => {} });
+    const body = new UpdateBody(streamOf(chunks), "", {
+      counters: new NorthboundCounters(),
+      collectGarbage: () => {},
+      dataplane: { clock: SYSTEM_CLOCK },
+    });
     assert.deepEqual(await prefixesOf(body), [
       "10.0.0.1/32",
       "10.0.0.2/32",

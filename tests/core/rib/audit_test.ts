@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { type Clock, SYSTEM_CLOCK } from "../../../core/clock.ts";
 import { CONTEXT_BYTES } from "../../../core/constants.ts";
 import { NO_ATTRS } from "../../../core/context/attrs.ts";
 import { ContextOp, U8, U32 } from "../../../core/context/layout.ts";
@@ -21,6 +22,9 @@ class OpenFib implements Provider {
   readonly ops: string[] = [];
   /** Refuses routes by this gateway. */
   refused = 0;
+  /** Writes are done, and the answers kept back. */
+  isSlow = false;
+  readonly #kept: number[] = [];
 
   process(io: ProviderIo): void {
     const { contexts } = io;
@@ -35,8 +39,10 @@ class OpenFib implements Provider {
         else this.routes.set(number, gateway);
         contexts.succeed(slot);
       }
-      io.enqueue(slot);
+      if (this.isSlow) this.#kept.push(slot);
+      else io.enqueue(slot);
     }
+    if (!this.isSlow) for (const slot of this.#kept.splice(0)) io.enqueue(slot);
   }
 }
 
@@ -46,8 +52,9 @@ function recordOf(update: RouteUpdate, flags = 0): ArrayBuffer {
   return bytes.buffer.slice(0, end);
 }
 
-async function auditHarness(): Promise<{
+async function auditHarness(clock: Clock = SYSTEM_CLOCK): Promise<{
   harness: Harness;
+  drift: Drift;
   fib: OpenFib;
   events: DriftEvent[];
   begin: () => Audit;
@@ -55,7 +62,8 @@ async function auditHarness(): Promise<{
   settle: () => Promise<void>;
 }> {
   const fib = new OpenFib();
-  const harness = new Harness({ spawn: createInlineSpawn(() => fib), providers: [specOf({ name: "kernel" })] });
+  const spawn = createInlineSpawn(() => fib);
+  const harness = new Harness({ spawn, providers: [specOf({ name: "kernel" })], clock });
   await harness.start();
   const drift = new Drift();
   const events: DriftEvent[] = [];
@@ -78,7 +86,7 @@ async function auditHarness(): Promise<{
     await settle();
     return report;
   };
-  return { harness, fib, events, begin, audit, settle };
+  return { harness, drift, fib, events, begin, audit, settle };
 }
 
 function counts({ routes, missing, changed, unexpected }: AuditReport): number[] {
@@ -263,6 +271,75 @@ describe("audit", () => {
     assert.equal(fib.routes.get(50), undefined);
     assert.equal(store.isUsed(route) && store.desired(route) !== NO_ATTRS, false);
     harness.assertNoLeaks();
+    await harness.stop();
+  });
+
+  it("asks for another reading where a route is there twice that was written to meanwhile", async () => {
+    const { harness, fib, begin, settle } = await auditHarness();
+    const reading = begin();
+    for (const [number, gateway] of fib.routes) reading.take(recordOf(numberedUpdate(number, 1, gateway)));
+    harness.install(3, 9);
+    await settle();
+    reading.take(recordOf(numberedUpdate(3, 1, 77)));
+    const report = await reading.finish(COMPLETE);
+    assert.deepEqual([counts(report), report.complete], [[6, 0, 0, 0], false]);
+    await harness.stop();
+  });
+
+  it("is not broken off any more once it judges what was read", async () => {
+    // So slow that it pauses now and then.
+    let time = SYSTEM_CLOCK.now();
+    const { harness, fib, begin } = await auditHarness({ ...SYSTEM_CLOCK, now: () => (time += 5) });
+    for (let number = 6; number <= 3000; number++) {
+      while (!harness.dataplane.hasRoom()) {
+        harness.rib.flush();
+        await harness.dataplane.waitForRoom();
+      }
+      harness.install(number, 7);
+    }
+    harness.rib.flush();
+    await harness.settled();
+    const reading = begin();
+    for (const [number, gateway] of fib.routes) reading.take(recordOf(numberedUpdate(number, 1, gateway)));
+    const report = reading.finish(COMPLETE);
+    reading.abandon();
+    assert.deepEqual(counts(await report), [3000, 0, 0, 0]);
+    await harness.stop();
+  });
+
+  it("looks again at what was changed by others before its own write was known to be done", async () => {
+    const { harness, drift, fib, begin, audit, settle } = await auditHarness();
+    fib.isSlow = true;
+    harness.install(3, 9);
+    harness.rib.flush();
+    await until("it is written", () => fib.routes.get(3) === 9);
+    fib.routes.set(3, 77);
+    drift.hear(Family.IPV4, 3, { by: "ip[42]", portId: 42 });
+    drift.beginReading();
+    const reading = begin();
+    fib.isSlow = false;
+    await settle();
+    for (const [number, gateway] of fib.routes) reading.take(recordOf(numberedUpdate(number, 1, gateway)));
+    const report = await reading.finish(COMPLETE);
+    drift.endReading();
+    assert.deepEqual([counts(report), report.complete], [[5, 0, 0, 0], false]);
+    drift.beginReading();
+    const second = await audit();
+    assert.deepEqual([counts(second), second.complete, fib.routes.get(3)], [[5, 0, 1, 0], true, 9]);
+    await harness.stop();
+  });
+
+  it("judges a route that somebody asks for during the reading, where nothing was written for it", async () => {
+    const { harness, fib, begin, settle } = await auditHarness();
+    fib.routes.delete(3);
+    const reading = begin();
+    harness.admit({ ...numberedUpdate(3, 1, 9), distance: 200 }, harness.rib.owners.intern("other")!);
+    await settle();
+    for (const [number, gateway] of fib.routes) reading.take(recordOf(numberedUpdate(number, 1, gateway)));
+    const report = await reading.finish(COMPLETE);
+    assert.deepEqual([counts(report), report.complete], [[4, 1, 0, 0], true]);
+    await settle();
+    assert.equal(fib.routes.get(3), 3);
     await harness.stop();
   });
 });

@@ -376,21 +376,23 @@ describe("nexthop groups", () => {
     await bench.close();
   });
 
-  it("keeps no attributes that routes have no longer", async () => {
-    const bench = await NexthopBench.start();
-    await bench.groups.set(7, group([nexthop(2, 9)]));
-    const { attrs } = bench.harness.rib;
-    for (let distance = 0; distance < 256; distance++) {
-      bench.harness.admit({ ...numberedUpdate(1), nexthopGroup: 7, nexthops: [], distance });
+  for (const mode of ["on", "off"] as const) {
+    it(`keeps no attributes that routes have no longer, with objects ${mode}`, async () => {
+      const bench = await NexthopBench.start(mode);
+      await bench.groups.set(7, group([nexthop(2, 9)]));
+      const { attrs } = bench.harness.rib;
+      for (let distance = 0; distance < 256; distance++) {
+        bench.harness.admit({ ...numberedUpdate(1), nexthopGroup: 7, nexthops: [], distance });
+        await bench.settled();
+      }
+      assert.ok(attrs.count < 200, `${attrs.count} of 512`);
+      bench.harness.admit(numberedUpdate(1, UpdateOp.DELETE));
       await bench.settled();
-    }
-    assert.ok(attrs.count < 200, `${attrs.count} of 512`);
-    bench.harness.admit(numberedUpdate(1, UpdateOp.DELETE));
-    await bench.settled();
-    assert.equal((await bench.groups.delete(7)).count, 0);
-    await until("all is gone", () => attrs.count === 0);
-    await bench.close();
-  });
+      assert.equal((await bench.groups.delete(7)).count, 0);
+      await until("all is gone", () => attrs.count === 0);
+      await bench.close();
+    });
+  }
 
   it("gives each route the nexthops themselves where objects are switched off", async () => {
     const bench = await NexthopBench.start("off");
@@ -496,6 +498,32 @@ describe("nexthop groups", () => {
     assert.equal(bench.held(7), "2.9*4");
     assert.deepEqual(bench.kernel.routes.get(1), { object: bench.id(7) });
     assert.equal(bench.kernel.objects.has(NEXTHOP_ID_MIN + 99), false);
+    await bench.close();
+  });
+
+  it("asks for a reading where the kernel may hold what is given up, and removes what that shows", async () => {
+    const bench = await NexthopBench.start();
+    let asked = 0;
+    bench.groups.onUnsure = () => {
+      asked += 1;
+    };
+    await bench.groups.set(7, group([nexthop(2, 9)]));
+    assert.equal(asked, 0);
+    // The single, and the group under one number after another.
+    for (const members of [[nexthop(3, 9)], [nexthop(2, 9), nexthop(2, 10)]]) {
+      bench.kernel.losesAnswers = true;
+      await bench.groups.set(8, group(members));
+      await bench.settled();
+      bench.kernel.losesAnswers = false;
+      await bench.groups.delete(8);
+      await bench.settled();
+    }
+    assert.ok(asked > 0);
+    bench.readings.begin();
+    bench.readings.end(bench.kernel.reading());
+    await bench.settled();
+    assert.deepEqual(bench.held(7), "2.9*1");
+    assert.equal(bench.kernel.objects.size, 2);
     await bench.close();
   });
 });

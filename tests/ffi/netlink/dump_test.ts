@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { ERRNO } from "../../../ffi/libc/errno.ts";
-import { type DumpOptions, type DumpResult, type DumpSocket, dump } from "../../../ffi/netlink/dump.ts";
+import { block, type DumpOptions, type DumpResult, type DumpSocket, dump } from "../../../ffi/netlink/dump.ts";
 import { RECEIVE_OVERRUN, RECEIVE_TRUNCATED } from "../../../ffi/netlink/socket.ts";
 
 const PORT_ID = 77;
@@ -85,7 +85,7 @@ function run(socket: DumpSocket, options: DumpOptions = {}): Outcome {
       seen = [];
     },
   };
-  const result = dump(socket, request, handlers, { timeoutMs: 1, ...options });
+  const result = block(dump(socket, request, handlers, { timeoutMs: 1, ...options }));
   return { ...result, seen, sequence: new DataView(request.buffer).getUint32(8, true) };
 }
 
@@ -173,5 +173,19 @@ describe("dump", () => {
     const answer: Step[] = [[...items(1), done()]];
     const outcome = run(new ScriptedSocket([answer, answer]), { witness });
     assert.deepEqual([outcome.seen, outcome.interrupted, outcome.restarts], [[1], false, 1]);
+  });
+
+  it("counts every try as interrupted, and ends, when its witness is broken", () => {
+    const witness = new ScriptedSocket([]);
+    let receives = 0;
+    witness.receive = () => {
+      receives += 1;
+      assert.ok(receives < 10, "asked again and again");
+      return -ERRNO.EIO;
+    };
+    witness.poll = () => false;
+    const answer: Step[] = [[...items(1), done()]];
+    const outcome = run(new ScriptedSocket([answer, answer]), { witness, restartsMax: 1 });
+    assert.deepEqual([outcome.seen, outcome.interrupted, outcome.errno], [[1], true, 0]);
   });
 });
