@@ -12,6 +12,7 @@ import { SOCKET_PATH_DEFAULT } from "../../core/constants.ts";
 import { curlExamples, EXAMPLE_OPERATIONS } from "../../core/northbound/openapi_examples.ts";
 import { DaemonProcess } from "../../scripts/daemon_process.ts";
 import { daemonSkipReason, runProgram } from "../support/binary.ts";
+import { sendUpdates } from "../support/daemon_routes.ts";
 import { addTestLinks } from "../support/kernel_harness.ts";
 import { createNetns, type Netns } from "../support/netns.ts";
 import { CALLS, checkAnswer } from "../support/openapi_check.ts";
@@ -40,7 +41,10 @@ before(async () => {
   writeFileSync(join(folder, "fabric.token"), "0123456789abcdef0123456789abcdef\n", { mode: 0o600 });
   executable("my-controller", `#!/bin/sh\necho '${lines[0]}'\nsleep 0.2\necho '${lines[1]}'\n`);
   // curl as it is, which tells besides what the answer was; a stream of events is not listened to for ever.
-  executable("curl", `#!/bin/sh\nexec ${CURL} --max-time 3 -w '%{stderr}%{http_code} %{content_type}\\n' "$@"\n`);
+  executable(
+    "curl",
+    `#!/bin/sh\nexec ${CURL} -sS --max-time 3 -w '%{stderr}\\nHTTP %{http_code} %{content_type}\\n' "$@"\n`,
+  );
   ns = createNetns();
   addTestLinks(ns);
   const config = `[[owner]]
@@ -52,6 +56,8 @@ name = "export"
 address = "127.0.0.1:1"
 `;
   daemon = await DaemonProcess.start({ netns: ns.name, config });
+  // There is one that fails.
+  await sendUpdates(daemon, ["route add 198.18.0.0/24 via 10.9.9.9 dev v0"], { owner: "lab" });
 });
 after(async () => {
   if (skip) return;
@@ -68,7 +74,7 @@ describe("curl", () => {
         const line = command.replaceAll(SOCKET_PATH_DEFAULT, daemon.socket);
         const environment = { PATH: `${folder}:${process.env["PATH"]}` };
         const { stdout, stderr } = await runProgram("bash", ["-c", line], { cwd: folder, environment });
-        const [, status, contentType] = /^(\d{3}) (.*)$/m.exec(stderr) ?? assert.fail(`no answer: ${stderr}`);
+        const [, status, contentType] = /^HTTP (\d{3}) (.*)$/m.exec(stderr) ?? assert.fail(`no answer: ${stderr}`);
         assert.ok(Number(status) < 300, `${status}: ${stdout}`);
         const path = new URL(/http:\/\/localhost[^\s']*/.exec(command)![0]).pathname;
         const answer = { status: Number(status), contentType: contentType!, body: stdout };

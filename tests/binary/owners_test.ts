@@ -60,7 +60,8 @@ describe("owners of the same routes", () => {
     sendUpdates(daemon, lines, { method: "PUT", path: `/v1/owners/${owner}/routes` });
   const kernel = (): string[] =>
     [...ns.ipJson("-4", "route", "show", "proto", "210"), ...ns.ipJson("-6", "route", "show", "proto", "210")]
-      .map(({ dst, dev, via }) => `${dst} ${dev ?? via?.dev}`)
+      // IPv6 routes by a nexthop object are listed with a list of nexthops.
+      .map(({ dst, dev, via, nexthops }) => `${dst} ${dev ?? via?.dev ?? nexthops?.[0]?.dev}`)
       .sort();
   const led = (dev: string): string[] => PREFIXES.map((prefix) => `${prefix} ${dev}`).sort();
   const deleted = async (): Promise<string[]> => (await monitor.take()).filter((line) => line.startsWith("Deleted"));
@@ -121,7 +122,8 @@ describe("owners of the same routes", () => {
     assert.match(await refused("secret", line), /^401 /);
     assert.match(await refused("secret", line, { authorization: "Bearer wrong" }), /^40[13] /);
     assert.deepEqual(kernel(), before);
-    assert.deepEqual(await monitor.take(), [], "the kernel was told nothing");
+    const told = (await monitor.take()).filter((line) => !/\bproto kernel\b/.test(line));
+    assert.deepEqual(told, [], "the kernel was told nothing");
     const { summary } = await sync("backup", routesBy("v2"));
     assert.equal(summary.unchanged, PREFIXES.length);
   });

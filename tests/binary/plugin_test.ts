@@ -8,6 +8,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
+import { WORK_LIMIT_DEFAULT } from "../../core/constants.ts";
 import type { ReadyJson, UpdateJson } from "../../core/northbound/api_types.ts";
 import type { ProviderJson, ProvidersJson } from "../../core/northbound/provider_types.ts";
 import { DaemonProcess } from "../../scripts/daemon_process.ts";
@@ -21,6 +22,8 @@ import { until } from "../support/wait.ts";
 const skip = daemonSkipReason();
 const EXAMPLES = fileURLToPath(new URL("../../docs/examples/providers", import.meta.url).href);
 const ROUTES = 20_000;
+/** Updates that a plugin is given at a time, at most. */
+const BATCH_MAX = WORK_LIMIT_DEFAULT;
 
 let ns: Netns;
 let folder: string;
@@ -196,7 +199,8 @@ describe("a provider of one's own that fails under load", () => {
       assert.equal(countRoutes(ns, "-4"), ROUTES);
       const bypassed = results.filter((result) => result.bypassed !== undefined);
       assert.equal(summary.bypassed, bypassed.length);
-      assert.ok(bypassed.length > 0 && bypassed.length <= ROUTES - 3000, `${bypassed.length}`);
+      // What it has decided in the batch in which it goes is lost with it.
+      assert.ok(bypassed.length > 0 && bypassed.length <= ROUTES - 3000 + BATCH_MAX, `${bypassed.length}`);
       assert.ok(bypassed.every((result) => result.bypassed!.join() === "mine"));
       const { providers } = await daemon!.client.getJson<ProvidersJson>("/v1/providers");
       const other = providers.find(({ name }) => name === "good")!;

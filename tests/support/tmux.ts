@@ -16,7 +16,8 @@ export class TmuxTerminal {
 
   /** Starts a shell in it. */
   constructor(columns: number, rows: number, environment: Readonly<Record<string, string>> = {}) {
-    const variables = { LANG: "C.UTF-8", ...environment };
+    // Whoever runs the tests may want no colours; that is not what is tested.
+    const variables = { LANG: "C.UTF-8", NO_COLOR: "", ...environment };
     const set = Object.entries(variables).flatMap(([name, value]) => ["-e", `${name}=${value}`]);
     this.#tmux(
       "new-session",

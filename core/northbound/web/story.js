@@ -200,7 +200,7 @@ function claimTable(claims) {
     );
   });
   const table = element("table", {}, element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...rows));
-  return element("section", { class: "scroll", "aria-label": "Who wants the route" }, table);
+  return element("section", { class: "scroll", tabindex: "0", "aria-label": "Who wants the route" }, table);
 }
 
 /** @param {readonly Entry[]} entries Oldest first. */
