@@ -16,7 +16,7 @@ import { createKernelProvider, type KernelOptions } from "../../providers/kernel
 import type { RouteKey } from "../support/schedule_model.ts";
 import { ScheduleModel } from "../support/schedule_model.ts";
 import { createKeys, GROUPS, RandomUpdates } from "../support/schedule_updates.ts";
-import { checkQuiet, checkStep, findDifferences, KernelBooks } from "./checks.ts";
+import { checkQuiet, checkStep, findDifferences, KernelBooks, keyInRib } from "./checks.ts";
 import { type ClientWorld, Exchange } from "./clients.ts";
 import { PROTOCOL, SimDaemon, type SimDaemonOptions } from "./daemon.ts";
 import { drainMicrotasks, turn } from "./drain.ts";
@@ -240,9 +240,10 @@ class Simulation {
   }
 
   #onDrift({ kind, family, route, by }: DriftEvent, rib: Rib): void {
-    this.#note(() => `drift: ${kind} ${by}`);
-    if (kind !== "missing" || this.#books.mayBeMissing(rib, family, route)) return;
-    this.#scheduler.violate("a route is said to be missing that the kernel has had all the time");
+    const key = keyInRib(rib, family, route);
+    this.#note(() => `drift: ${key} ${kind} ${by}`);
+    if (kind !== "missing" || this.#books.mayBeMissing(key)) return;
+    this.#scheduler.violate(`${key} is said to be missing, and the kernel has had it all the time`);
   }
 
   #hooks(thread: SimThread) {
