@@ -9,14 +9,11 @@
  * for one on the new.
  */
 import { assert } from "../assert.ts";
+import { NEXTHOP_ID_MAX, NEXTHOP_ID_MIN } from "../constants.ts";
 import { type NexthopObject, NexthopObjectKind } from "../context/nexthop_object.ts";
 import { formatAddress } from "../model/prefix.ts";
 import { EncapType, Family, type Nexthop } from "../model/route.ts";
 import type { Failure } from "./failures.ts";
-
-/** Numbers of our objects. zebra's own begin at 1, those of its clients end at 250,000,000, EVPN has the top four bits. */
-export const NEXTHOP_ID_MIN = 250_000_001;
-export const NEXTHOP_ID_MAX = 268_435_455;
 
 /** What makes a group resilient: flows keep their nexthop while it lives. Timers are in seconds. */
 export interface Resilient {

@@ -210,7 +210,7 @@ class Simulation {
       netlink: this.#netlink,
       main,
       clockOffset,
-      onMonitorMessage: canary.monitor ?? ((message) => message),
+      onMonitorMessage: (message) => this.#onMonitorMessage(message),
       hooks: (thread) => this.#hooks(thread),
       providers: (thread, libc) => (provider) => {
         if (provider.kind !== "kernel") return new UnreliableProvider(this.#faults, thread.clock);
@@ -230,6 +230,11 @@ class Simulation {
     });
     canary.daemon?.(this.#daemon);
     this.#daemon.start();
+  }
+
+  #onMonitorMessage(message: FromMonitor): FromMonitor {
+    if (message.type !== "log") this.#note(() => `monitor: ${describeMessage(message)}`);
+    return this.#options.canary?.monitor?.(message) ?? message;
   }
 
   #onLog({ level, message, fields = {} }: LogRecord): void {
@@ -511,6 +516,11 @@ class Simulation {
     const { poolFree, poolSize } = this.#daemon.dataplane.snapshot();
     if (poolFree !== poolSize) scheduler.violate(`at the end ${poolFree} of ${poolSize} contexts are free`);
   }
+}
+
+function describeMessage({ type, ...rest }: FromMonitor): string {
+  const details = Object.values(rest).map((value) => (Array.isArray(value) ? value.length : value));
+  return `${type} ${JSON.stringify(details)}`;
 }
 
 /** Distances stay the owners', so that no two are equal. */

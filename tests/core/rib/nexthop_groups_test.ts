@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { NEXTHOP_ID_MIN } from "../../../core/constants.ts";
 import { type NexthopObject, NexthopObjectKind } from "../../../core/context/nexthop_object.ts";
 import { UpdateOp } from "../../../core/model/route.ts";
-import { NEXTHOP_ID_MIN } from "../../../core/rib/nexthop_objects.ts";
 import { RouteState } from "../../../core/rib/route_store.ts";
 import { group, NexthopBench, nexthop, RESILIENT } from "../../support/nexthop_bench.ts";
 import { numberedUpdate } from "../../support/updates.ts";
@@ -498,6 +498,46 @@ describe("nexthop groups", () => {
     assert.equal(bench.held(7), "2.9*4");
     assert.deepEqual(bench.kernel.routes.get(1), { object: bench.id(7) });
     assert.equal(bench.kernel.objects.has(NEXTHOP_ID_MIN + 99), false);
+    await bench.close();
+  });
+
+  it("takes back objects that somebody else has put his protocol on, and loses no route", async () => {
+    const bench = await NexthopBench.start();
+    bench.watch();
+    await bench.groups.set(7, group([nexthop(2, 9), nexthop(3, 9)]));
+    await bench.groups.set(8, group([nexthop(2, 9)], { resilient: RESILIENT }));
+    bench.route(1, 7);
+    await bench.settled();
+    const ids = [bench.id(7), bench.id(8)];
+    const { messages, ofOthers, objects } = bench.kernel;
+    const routes = messages.route;
+    const object = objects.get(ids[0]!);
+    assert.ok(object?.kind === NexthopObjectKind.GROUP);
+    objects.set(ids[0]!, { ...object, members: object.members.slice(1) });
+    for (const id of ids) ofOthers.add(id);
+    bench.readings.begin();
+    assert.equal(bench.readings.end(bench.kernel.reading()), 2);
+    await bench.settled();
+    assert.deepEqual(bench.told, [
+      `${ids[0]! - NEXTHOP_ID_MIN} of [7] changed by , 1: 0`,
+      `${ids[1]! - NEXTHOP_ID_MIN} of [8] changed by , 1: 0`,
+    ]);
+    assert.deepEqual([bench.id(7), bench.id(8)], ids);
+    assert.deepEqual([bench.held(7), bench.held(8), ofOthers.size], ["2.9*1 3.9*1", "2.9*1 buckets 8", 0]);
+    assert.equal(messages.route, routes, "the route is left as it is");
+    await bench.close();
+  });
+
+  it("leaves an object alone that somebody else has under a number of ours", async () => {
+    const bench = await NexthopBench.start();
+    bench.kernel.objects.set(NEXTHOP_ID_MIN + 50, { kind: NexthopObjectKind.SINGLE, nexthop: nexthop(2, 9) });
+    bench.kernel.ofOthers.add(NEXTHOP_ID_MIN + 50);
+    bench.readings.adopt(bench.kernel.reading());
+    bench.readings.begin();
+    assert.equal(bench.readings.end(bench.kernel.reading()), 0);
+    bench.readings.sweep();
+    await bench.settled();
+    assert.deepEqual([...bench.kernel.objects.keys()], [NEXTHOP_ID_MIN + 50]);
     await bench.close();
   });
 
