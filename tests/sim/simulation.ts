@@ -256,10 +256,12 @@ class Simulation {
     return {
       isDead: () => !thread.isAlive,
       beforeRequest: () => {
-        if (!this.#faults.happens("interruption")) return;
+        // What is left of one that has died is over at once: what others did meanwhile would be taken back with its own.
+        if (!thread.isAlive || !this.#faults.happens("interruption")) return;
         scheduler.interleave(thread, 1 + this.#faults.below("interruption", 12));
       },
       wait: (timeoutMs: number, isReady: () => boolean) => {
+        if (!thread.isAlive) return;
         const deadline = scheduler.time + timeoutMs;
         scheduler.interleave(thread, 2000, deadline, isReady);
         if (!isReady()) scheduler.time = Math.max(scheduler.time, deadline);
