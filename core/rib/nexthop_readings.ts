@@ -93,6 +93,13 @@ export class NexthopReadings {
     return true;
   }
 
+  /** This link was down for a moment: the kernel may have dropped what is on it, and what is there is written again. */
+  doubtOn(ifindex: number): void {
+    for (const single of this.#objects.singles()) {
+      if (single.isHeld && single.nexthop.ifindex === ifindex) this.#doubtSingle(single);
+    }
+  }
+
   #addSingle(id: number, object: NexthopObject | null): void {
     if (object?.kind !== NexthopObjectKind.SINGLE) return;
     const single = this.#objects.addSingle(id, object.nexthop);

@@ -74,7 +74,8 @@ export class KernelBooks {
   #describeRequest({ portId, type, flags, route, objectId, refusal }: Request): string {
     const who = portId === MEDDLER_PORT ? "meddler" : `port ${portId}`;
     const verb = type === c.RTM_NEWROUTE || type === c.RTM_NEWNEXTHOP ? `new(${flags.toString(16)})` : "delete";
-    const what = route === null ? `object ${objectId}` : `${keyOfMessage(route)} ${this.#describe(route)}`;
+    const by = route === null || route.nexthopId === 0 ? "" : ` nhid ${route.nexthopId}:`;
+    const what = route === null ? `object ${objectId}` : `${keyOfMessage(route)}${by} ${this.#describe(route)}`;
     return `${who} ${verb} ${what}: ${refusal === null ? "ok" : `${errnoName(refusal.errno)} ${refusal.text}`}`;
   }
 

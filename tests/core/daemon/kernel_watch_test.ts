@@ -3,7 +3,12 @@ import { afterEach, describe, it } from "node:test";
 import type { Clock } from "../../../core/clock.ts";
 import { SYSTEM_CLOCK } from "../../../core/clock.ts";
 import { KernelWatch } from "../../../core/daemon/kernel_watch.ts";
-import { type FromMonitor, type MonitorStart, READING_REQUEST } from "../../../core/model/kernel_event.ts";
+import {
+  type FromMonitor,
+  type KernelChange,
+  type MonitorStart,
+  READING_REQUEST,
+} from "../../../core/model/kernel_event.ts";
 import { LinkTable } from "../../../core/model/link_table.ts";
 import { Drift } from "../../../core/rib/drift.ts";
 import { Journal } from "../../../core/rib/journal.ts";
@@ -19,13 +24,16 @@ const COMPLETE = { ipv4: true, ipv6: true, nexthops: true };
 class WatchBench {
   readonly harness: Harness;
   readonly watch: KernelWatch;
+  readonly links = new LinkTable();
+  readonly groups: NexthopGroups;
   /** Monitor threads that were started. */
   readonly monitors: { start: MonitorStart; tell: (message: FromMonitor) => void; die: (error: string) => void }[] = [];
 
   constructor(clock: Clock = SYSTEM_CLOCK) {
     this.harness = new Harness({ spawn: createInlineSpawn(() => ({ process: () => {} })), clock });
     const { rib, dataplane, log } = this.harness;
-    const links = new LinkTable();
+    const { links } = this;
+    this.groups = new NexthopGroups(rib, dataplane, links, "off");
     this.watch = new KernelWatch({
       spawn: (start, events) => {
         new Float64Array(start.heartbeat)[0] = 1; // it has come up
@@ -42,7 +50,7 @@ class WatchBench {
       drift: new Drift(() => clock.now()),
       retrier: new Retrier(rib),
       journal: new Journal(rib, 64),
-      groups: new NexthopGroups(rib, dataplane, links, "off"),
+      groups: this.groups,
       onLog: () => {},
       onChange: () => {},
       onDrift: () => {},
@@ -103,6 +111,30 @@ describe("the watch over the kernel", () => {
     bench.tellRead(0);
     await until("the kernel is read", () => bench.request === 1);
     assert.equal(bench.harness.log.records.length, 1);
+  });
+
+  it("takes nothing for gone with a link that was down for a moment", async () => {
+    bench = new WatchBench();
+    await bench.start();
+    const { tell } = bench.monitors[0]!;
+    const told: [number, boolean][] = [];
+    bench.groups.onLink = (ifindex) => {
+      told.push([ifindex, bench.links.get(ifindex)!.up]);
+    };
+    const common = { altNames: [], kind: "", mtu: 1500, master: 0, vrfTable: 0 };
+    const change = (ifindex: number, up: boolean): KernelChange => {
+      const link = { ...common, ifindex, name: `v${ifindex}`, up, carrier: up };
+      return { kind: "link", action: "new", link };
+    };
+    tell({ type: "changes", changes: [change(2, true), change(3, true)] });
+    tell({ type: "changes", changes: [change(2, false), change(3, false), change(2, true)] });
+    await until("both are told", () => told.length >= 4);
+    assert.deepEqual(told, [
+      [2, true],
+      [3, true],
+      [2, true],
+      [3, false],
+    ]);
   });
 
   it("rests after a reading, but not for ever because the process stood still in the middle of one", async () => {

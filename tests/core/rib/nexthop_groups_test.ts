@@ -316,6 +316,74 @@ describe("nexthop groups", () => {
     await bench.close();
   });
 
+  it("tells no route missing that is just being written to something else", async () => {
+    const bench = await NexthopBench.start();
+    bench.watch();
+    await bench.groups.set(7, group([nexthop(2, 9)]));
+    bench.route(1, 7);
+    await bench.settled();
+    bench.kernel.holdsRoutes = true;
+    bench.harness.admit(numberedUpdate(1));
+    bench.harness.rib.flush();
+    await until("it is written", () => bench.kernel.held === 1);
+    const { route } = bench.kernel.messages;
+    const id = bench.id(7);
+    bench.kernel.drop(id);
+    bench.readings.onChange({ kind: "nexthop", action: "delete", id, protocol: 210, portId: 5, by: "ip[5]" });
+    await bench.groups.idle();
+    await bench.groups.routes.idle();
+    bench.kernel.release();
+    await bench.settled();
+    assert.deepEqual(bench.told, [`${id - NEXTHOP_ID_MIN} of [7] missing by ip[5], 1: 0`]);
+    assert.deepEqual([bench.isProgrammed(1), bench.kernel.messages.route], [true, route]);
+    await bench.close();
+  });
+
+  it("leaves a route to the next reading that somebody has changed before its object went", async () => {
+    const bench = await NexthopBench.start();
+    bench.watch();
+    await bench.groups.set(7, group([nexthop(2, 9)]));
+    const changed = bench.route(1, 7) + 1;
+    const other = bench.route(2, 7) + 1;
+    await bench.settled();
+    bench.groups.routes.isForReading = (_family, route) => route === changed;
+    bench.kernel.routes.set(1, { inline: "77*1" });
+    const id = bench.id(7);
+    bench.kernel.drop(id);
+    bench.readings.onChange({ kind: "nexthop", action: "delete", id, protocol: 210, portId: 5, by: "ip[5]" });
+    await bench.groups.routes.idle();
+    assert.deepEqual(bench.told.slice(1), [`route ${other} missing by ip[5]: 0`]);
+    await bench.settled();
+    assert.deepEqual(bench.kernel.routes.get(2), { object: bench.id(7) });
+    await bench.close();
+  });
+
+  it("asks the kernel whether objects are there whose link was down for a moment", async () => {
+    const bench = await NexthopBench.start();
+    bench.watch();
+    await bench.groups.set(7, group([nexthop(2, 9), nexthop(3, 9)]));
+    bench.route(1, 7);
+    await bench.settled();
+    const id = bench.id(7);
+    const { route } = bench.kernel.messages;
+    bench.readings.doubtOn(2);
+    await bench.settled();
+    assert.deepEqual([bench.told, bench.id(7), bench.kernel.messages.route], [[], id, route]);
+    bench.kernel.setLink(2, false);
+    bench.kernel.setLink(2, true);
+    assert.equal(bench.held(7), "3.9*1");
+    bench.readings.doubtOn(2);
+    await bench.settled();
+    assert.deepEqual([bench.held(7), bench.id(7)], ["2.9*1 3.9*1", id]);
+    for (const isUp of [false, true]) for (const link of [2, 3]) bench.kernel.setLink(link, isUp);
+    assert.equal(bench.kernel.routes.size, 0);
+    for (const link of [2, 3]) bench.readings.doubtOn(link);
+    await bench.settled();
+    assert.equal(bench.held(7), "2.9*1 3.9*1");
+    assert.deepEqual(bench.kernel.routes.get(1), { object: bench.id(7) });
+    await bench.close();
+  });
+
   it("leaves a group alone that somebody fights for, unless its client asks for it", async () => {
     const bench = await NexthopBench.start();
     bench.watch();
