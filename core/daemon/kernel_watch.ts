@@ -148,9 +148,9 @@ export class KernelWatch {
     options.groups.onDrift = (found) => options.drift.foundNexthop(found);
     options.groups.routes.onLose = (family, route, by) => options.drift.lost(family, route, by);
     options.groups.routes.isForReading = (family, route) => {
-      const isHeard = options.drift.isHeard(family, route);
-      if (isHeard) this.#readSoon();
-      return isHeard;
+      const isUnsure = options.drift.isHeard(family, route) || options.rib.isInDoubt(family, route);
+      if (isUnsure) this.#readSoon();
+      return isUnsure;
     };
     options.retrier.onRetry = (family, route, cause) =>
       options.journal.note(JournalKind.RETRIED, family, route, { text: CAUSE_TEXTS[cause] });

@@ -28,7 +28,10 @@ export class GroupRoutes {
   readonly #rib: Rib;
   /** Called for each route that has gone with its group. */
   onLose: (family: Family, route: number, by: string) => void = () => {};
-  /** Somebody has changed this route, so that it may be on the group no more: a reading will tell what it is. */
+  /**
+   * The kernel may hold something else than this route on its group, because somebody has changed it, or because a write had no
+   * answer: a reading will tell.
+   */
   isForReading: (family: Family, route: number) => boolean = () => false;
   /** Numbers in the kernel of groups that have vanished from it with their routes, and who took them away. */
   #lost = new Map<number, string>();

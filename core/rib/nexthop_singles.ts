@@ -44,7 +44,9 @@ export class NexthopSingles {
       this.#objects.touched?.add(single.id);
       const failure = await this.#writer.install(single.id, singleObject(single), null);
       single.failure = failure;
-      single.mayBeThere = failure?.isUnsure ?? false;
+      // What is refused leaves there what may have been there before.
+      const isLeft = failure !== null && failure.error !== EEXIST;
+      single.mayBeThere = isLeft && (single.mayBeThere || failure.isUnsure);
       this.#objects.touched?.add(single.id);
       if (single.failure?.error !== EEXIST) break;
       this.#objects.renumber(single);

@@ -10,12 +10,14 @@ import {
   READING_REQUEST,
 } from "../../../core/model/kernel_event.ts";
 import { LinkTable } from "../../../core/model/link_table.ts";
+import { Family } from "../../../core/model/route.ts";
 import { Drift } from "../../../core/rib/drift.ts";
 import { Journal } from "../../../core/rib/journal.ts";
 import { NexthopGroups } from "../../../core/rib/nexthop_groups.ts";
 import { Retrier } from "../../../core/rib/retry.ts";
 import { Harness } from "../../support/harness.ts";
 import { createInlineSpawn } from "../../support/spawn.ts";
+import { numberedUpdate } from "../../support/updates.ts";
 import { until } from "../../support/wait.ts";
 
 const COMPLETE = { ipv4: true, ipv6: true, nexthops: true };
@@ -26,6 +28,7 @@ class WatchBench {
   readonly watch: KernelWatch;
   readonly links = new LinkTable();
   readonly groups: NexthopGroups;
+  readonly drift: Drift;
   /** Monitor threads that were started. */
   readonly monitors: { start: MonitorStart; tell: (message: FromMonitor) => void; die: (error: string) => void }[] = [];
 
@@ -33,6 +36,7 @@ class WatchBench {
     this.harness = new Harness({ spawn: createInlineSpawn(() => ({ process: () => {} })), clock });
     const { rib, dataplane, log } = this.harness;
     const { links } = this;
+    this.drift = new Drift(() => clock.now());
     this.groups = new NexthopGroups(rib, dataplane, links, "off");
     this.watch = new KernelWatch({
       spawn: (start, events) => {
@@ -47,7 +51,7 @@ class WatchBench {
       auditIntervalMs: 0,
       links,
       rib,
-      drift: new Drift(() => clock.now()),
+      drift: this.drift,
       retrier: new Retrier(rib),
       journal: new Journal(rib, 64),
       groups: this.groups,
@@ -135,6 +139,25 @@ describe("the watch over the kernel", () => {
       [2, true],
       [3, false],
     ]);
+  });
+
+  it("leaves routes to a reading that may not be on their group any more", async () => {
+    bench = new WatchBench();
+    await bench.start();
+    const { rib, owner } = bench.harness;
+    const { isForReading } = bench.groups.routes;
+    const [changed, unanswered, other] = [1, 2, 3].map((number) => {
+      const update = numberedUpdate(number);
+      assert.equal(rib.want(update, owner), null);
+      return rib.findRoute(update);
+    }) as [number, number, number];
+    assert.equal(isForReading(Family.IPV4, other), false);
+    bench.drift.hear(Family.IPV4, changed, { by: "ip[5]", portId: 5 });
+    rib.doubt(Family.IPV4, unanswered);
+    assert.deepEqual([isForReading(Family.IPV4, changed), isForReading(Family.IPV4, unanswered)], [true, true]);
+    assert.equal(isForReading(Family.IPV4, other), false);
+    await until("the kernel is read", () => bench.request === 1);
+    assert.equal(isForReading(Family.IPV4, changed), true, "until that is at its end");
   });
 
   it("rests after a reading, but not for ever because the process stood still in the middle of one", async () => {
