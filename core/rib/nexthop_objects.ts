@@ -71,6 +71,7 @@ export class NexthopObjects {
   touched: Set<number> | null = null;
   /** What the kernel holds is known to be something else now, and no context has told the providers. */
   onFound: () => void = () => {};
+  /** The number given last, or found in the kernel if that is higher: one that vanishes is not given soon again. */
   #last = NEXTHOP_ID_MIN - 1;
 
   /** `onVanish`: the kernel has dropped a group, and all routes on it; `by` whom, as far as it is known. */
@@ -134,6 +135,7 @@ export class NexthopObjects {
       isUnclaimed: false,
     };
     this.#singles.set(id, single);
+    this.#last = Math.max(this.#last, id);
     // An equal one from an earlier life keeps its own users.
     if (!this.#byKey.has(key)) this.#byKey.set(key, single);
     return single;
@@ -163,6 +165,7 @@ export class NexthopObjects {
       isUnclaimed: false,
     };
     this.#groups.set(id, group);
+    this.#last = Math.max(this.#last, id);
     return group;
   }
 

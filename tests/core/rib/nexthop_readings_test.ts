@@ -36,6 +36,24 @@ describe("readings of nexthop objects", () => {
     await bench.close();
   });
 
+  it("gives no group the number of one that was taken over and has vanished", async () => {
+    const bench = await NexthopBench.start();
+    const [single, taken] = [NEXTHOP_ID_MIN, NEXTHOP_ID_MIN + 3];
+    bench.kernel.objects
+      .set(single, { kind: NexthopObjectKind.SINGLE, nexthop: nexthop(2, 9) })
+      .set(taken, { kind: NexthopObjectKind.GROUP, members: [{ id: single, weight: 1 }] });
+    bench.readings.adopt(bench.kernel.reading());
+    await bench.groups.set(7, group([nexthop(2, 9)]));
+    assert.equal(bench.id(7), taken);
+    bench.kernel.drop(taken);
+    bench.readings.onChange({ kind: "nexthop", action: "delete", id: taken, protocol: 210, portId: 5, by: "ip[5]" });
+    for (const number of [8, 9, 10, 11]) await bench.groups.set(number, group([nexthop(3, number)]));
+    await bench.settled();
+    assert.equal(bench.held(7), "2.9*1");
+    assert.equal(bench.kernel.objects.has(taken), false);
+    await bench.close();
+  });
+
   it("leaves an object alone that somebody else has under a number of ours", async () => {
     const bench = await NexthopBench.start();
     bench.kernel.objects.set(NEXTHOP_ID_MIN + 50, { kind: NexthopObjectKind.SINGLE, nexthop: nexthop(2, 9) });
