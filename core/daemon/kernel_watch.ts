@@ -305,6 +305,8 @@ export class KernelWatch {
         if (this.#isAdopting) {
           this.#isAdopting = false;
           rib.flush();
+          // The kernel may hold one twice, which only an audit can set right.
+          if (rib.metAgain > 0) this.#readSoon();
           const { routes, unreadable } = message;
           this.#adopted.resolve({ routes, unreadable: unreadable + this.#refused });
         } else if (this.#audit !== null && message.reading === this.#reading)

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { afterEach, describe, it } from "node:test";
 import type { Clock } from "../../../core/clock.ts";
 import { SYSTEM_CLOCK } from "../../../core/clock.ts";
+import { encodeRecord } from "../../../core/context/route_record.ts";
 import { KernelWatch } from "../../../core/daemon/kernel_watch.ts";
 import {
   type FromMonitor,
@@ -10,7 +11,7 @@ import {
   READING_REQUEST,
 } from "../../../core/model/kernel_event.ts";
 import { LinkTable } from "../../../core/model/link_table.ts";
-import { Family } from "../../../core/model/route.ts";
+import { Family, UpdateOp } from "../../../core/model/route.ts";
 import { Drift } from "../../../core/rib/drift.ts";
 import { Journal } from "../../../core/rib/journal.ts";
 import { NexthopGroups } from "../../../core/rib/nexthop_groups.ts";
@@ -115,6 +116,22 @@ describe("the watch over the kernel", () => {
     bench.tellRead(0);
     await until("the kernel is read", () => bench.request === 1);
     assert.equal(bench.harness.log.records.length, 1);
+  });
+
+  it("has the kernel read again that was found to hold a route twice at the start", async () => {
+    bench = new WatchBench();
+    const adopted = bench.watch.start();
+    const bytes = new Uint8Array(1024);
+    const view = new DataView(bytes.buffer);
+    let length = 0;
+    for (const gateway of [1, 2]) {
+      length = encodeRecord(view, bytes, length, numberedUpdate(1, UpdateOp.INSTALL, gateway), 0);
+    }
+    bench.monitors[0]!.tell({ type: "routes", reading: 0, records: bytes.buffer.slice(0, length), count: 2 });
+    bench.tellRead(0);
+    await adopted;
+    bench.watch.run();
+    await until("the kernel is read", () => bench.request === 1);
   });
 
   it("takes nothing for gone with a link that was down for a moment", async () => {
