@@ -49,6 +49,8 @@ export class NexthopSingles {
       single.mayBeThere = isLeft && (single.mayBeThere || failure.isUnsure);
       this.#objects.touched?.add(single.id);
       if (single.failure?.error !== EEXIST) break;
+      // It may be ours all the same, where the kernel did not say whose it is.
+      this.#events.onUnsure();
       this.#objects.renumber(single);
     }
     // An answer from before its link went says nothing.

@@ -36,6 +36,31 @@ describe("readings of nexthop objects", () => {
     await bench.close();
   });
 
+  it("asks for a reading where the kernel did not say whose an object of its number is, and removes what is ours", async () => {
+    const bench = await NexthopBench.start();
+    const { kernel } = bench;
+    let asked = 0;
+    bench.groups.onUnsure = () => {
+      asked += 1;
+    };
+    for (const [index, refused] of [NexthopObjectKind.SINGLE, NexthopObjectKind.GROUP].entries()) {
+      kernel.refuse = (object, id) => {
+        if (object.kind !== refused) return null;
+        kernel.refuse = () => null;
+        kernel.objects.set(id, object);
+        return [ERRNO.EEXIST, "it is there already, and of somebody else"];
+      };
+      await bench.groups.set(7 + index, group([nexthop(2, 9 + index)]));
+      await bench.settled();
+      assert.equal(asked, 1 + index);
+    }
+    bench.readings.begin();
+    bench.readings.end(kernel.reading());
+    await bench.settled();
+    assert.deepEqual([bench.held(7), bench.held(8), kernel.objects.size], ["2.9*1", "2.10*1", 4]);
+    await bench.close();
+  });
+
   it("gives no group the number of one that was taken over and has vanished", async () => {
     const bench = await NexthopBench.start();
     const [single, taken] = [NEXTHOP_ID_MIN, NEXTHOP_ID_MIN + 3];
