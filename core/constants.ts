@@ -17,6 +17,12 @@ export const WORK_LIMIT_MAX = 8192;
 /** Nexthops of one route. */
 export const NEXTHOPS_MAX = 512;
 export const WEIGHT_MAX = 256;
+/**
+ * Numbers of our nexthop objects in the kernel. zebra's own begin at 1, those of its clients end at 250,000,000, EVPN has the
+ * top four bits.
+ */
+export const NEXTHOP_ID_MIN = 250_000_001;
+export const NEXTHOP_ID_MAX = 268_435_455;
 /** MPLS labels a nexthop may push (`MAX_NEW_LABELS` of the kernel's net/mpls). */
 export const MPLS_LABELS_MAX = 30;
 export const MPLS_LABEL_VALUE_MAX = 0xfffff;

@@ -119,6 +119,9 @@ export class KernelWatch {
   /** No reading that a change asks for begins before this. */
   #restUntil = 0;
   #staleTimer: Timer | null = null;
+  /** Links of the changes that are worked off, and those that were down in between, by their numbers. */
+  readonly #touchedLinks = new Set<number>();
+  readonly #downLinks = new Set<number>();
   /** Numbers of interfaces that are gone, by name, oldest first. */
   readonly #goneLinks = new Map<string, number>();
   #isStopped = false;
@@ -144,6 +147,11 @@ export class KernelWatch {
     options.drift.onDrift = (event) => this.#onDrift(event);
     options.groups.onDrift = (found) => options.drift.foundNexthop(found);
     options.groups.routes.onLose = (family, route, by) => options.drift.lost(family, route, by);
+    options.groups.routes.isForReading = (family, route) => {
+      const isUnsure = options.drift.isHeard(family, route) || options.rib.isInDoubt(family, route);
+      if (isUnsure) this.#readSoon();
+      return isUnsure;
+    };
     options.retrier.onRetry = (family, route, cause) =>
       options.journal.note(JournalKind.RETRIED, family, route, { text: CAUSE_TEXTS[cause] });
     options.rib.observe({
@@ -271,7 +279,7 @@ export class KernelWatch {
         return this.#replaceLinks(message.links);
       case "changes":
         for (const change of message.changes) this.#onChange(change);
-        return;
+        return this.#tellGroups();
       case "overrun":
         this.overruns += 1;
         this.#options.drift.hearLoss();
@@ -297,6 +305,8 @@ export class KernelWatch {
         if (this.#isAdopting) {
           this.#isAdopting = false;
           rib.flush();
+          // The kernel may hold one twice, which only an audit can set right.
+          if (rib.metAgain > 0) this.#readSoon();
           const { routes, unreadable } = message;
           this.#adopted.resolve({ routes, unreadable: unreadable + this.#refused });
         } else if (this.#audit !== null && message.reading === this.#reading)
@@ -350,7 +360,7 @@ export class KernelWatch {
   }
 
   #onChange(change: KernelChange): void {
-    const { groups, retrier } = this.#options;
+    const { retrier } = this.#options;
     switch (change.kind) {
       case "link":
         this.#onLink(change);
@@ -360,7 +370,7 @@ export class KernelWatch {
         else retrier.wake(Cause.SOURCE, Cause.IPV6);
         // A link-local one comes with its link, and leads to no gateway that was not reached before.
         if (change.action === "new" && !change.address.startsWith("fe80:")) retrier.wake(Cause.ADDRESS);
-        groups.onLink(change.ifindex);
+        this.#touchedLinks.add(change.ifindex);
         this.#readSoon();
         break;
       case "route":
@@ -388,6 +398,7 @@ export class KernelWatch {
       this.#leaveName(before ?? link);
     }
     if (action === "new" && before !== undefined && isSameState(before, link)) return;
+    if (!isCarrying(link)) this.#downLinks.add(link.ifindex);
     // Also one that was up before may take now what it did not: no IPv6 goes over an MTU below 1280.
     this.#afterLink(link, action === "new" && link.up);
   }
@@ -427,16 +438,30 @@ export class KernelWatch {
       this.#afterLink(link, false);
     }
     for (const link of found) this.#takeName(link);
+    this.#tellGroups();
   }
 
   /** `isBack`: what waits for a link may find it there. */
   #afterLink({ ifindex, name }: Link, isBack: boolean): void {
     if (this.#isAdopting) return;
-    const { groups, retrier } = this.#options;
+    const { retrier } = this.#options;
     this.#afterSilence(`link ${name}`);
-    groups.onLink(ifindex);
+    this.#touchedLinks.add(ifindex);
     if (isBack) retrier.wake(Cause.LINK, Cause.ADDRESS, Cause.IPV6);
     this.#readSoon();
+  }
+
+  /**
+   * Several changes of a link are told at once after they all were, and what was written by then is there all the same. So
+   * objects are taken for gone only with a link that is down now; with one that was down in between the kernel is asked.
+   */
+  #tellGroups(): void {
+    for (const ifindex of this.#touchedLinks) {
+      this.#options.groups.onLink(ifindex);
+      if (this.#downLinks.has(ifindex)) this.#nexthops.doubtOn(ifindex);
+    }
+    this.#touchedLinks.clear();
+    this.#downLinks.clear();
   }
 
   /** With this the kernel drops IPv4 routes without a word: ours, and those of others that may be in the way of ours. */
@@ -493,6 +518,10 @@ export class KernelWatch {
     });
     return swept;
   }
+}
+
+function isCarrying({ up, carrier }: Link): boolean {
+  return up && carrier;
 }
 
 /** Nothing has changed by which routes come or go. */

@@ -61,9 +61,11 @@ export interface NexthopChange extends ChangeAuthor {
   protocol: number;
 }
 
-/** A nexthop object of our protocol in the kernel. */
+/** A nexthop object in the kernel that bears our protocol or has a number of ours. */
 export interface HeldNexthopObject {
   id: number;
+  /** It bears our protocol. Whoever replaces an object puts his own on it, and its routes stay on it. */
+  isOurs: boolean;
   /** Null for one that dplaned could not have written. */
   object: NexthopObject | null;
 }
@@ -84,7 +86,7 @@ export type FromMonitor =
   | { type: "overrun" }
   /** `count` routes of our protocol in records of core/context/route_record.ts, found by a reading. */
   | { type: "routes"; reading: number; records: ArrayBuffer; count: number }
-  /** The nexthop objects of our protocol, all of them, before a reading's routes. */
+  /** The nexthop objects of our protocol and with our numbers, all of them, before a reading's routes. */
   | { type: "nexthops"; reading: number; objects: HeldNexthopObject[] }
   /** A reading of one family starts over: what it has told of that family's routes is void. */
   | { type: "restarted"; reading: number; family: Family }

@@ -2,7 +2,7 @@
  * Routes of the RIB as JSON, put together as text: a listing has a million of them, and most share their attributes,
  * whose text is made once. Main thread; one writer serves one request, because names of interfaces change.
  */
-import { OWNER_DISTANCE_DEFAULT } from "../constants.ts";
+import { NEXTHOP_ID_MAX, NEXTHOP_ID_MIN, OWNER_DISTANCE_DEFAULT } from "../constants.ts";
 import { NO_ATTRS } from "../context/attrs.ts";
 import type { Dataplane } from "../dataplane/dataplane.ts";
 import type { LinkTable } from "../model/link_table.ts";
@@ -20,7 +20,6 @@ import {
 } from "../model/route.ts";
 import { type Claim, routeKey } from "../rib/claims.ts";
 import type { KeyClass } from "../rib/key_classes.ts";
-import { NEXTHOP_ID_MAX, NEXTHOP_ID_MIN } from "../rib/nexthop_objects.ts";
 import { NOBODY, type Owner } from "../rib/owners.ts";
 import type { Held } from "../rib/plan.ts";
 import { causeOf } from "../rib/retry.ts";

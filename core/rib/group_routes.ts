@@ -28,6 +28,11 @@ export class GroupRoutes {
   readonly #rib: Rib;
   /** Called for each route that has gone with its group. */
   onLose: (family: Family, route: number, by: string) => void = () => {};
+  /**
+   * The kernel may hold something else than this route on its group, because somebody has changed it, or because a write had no
+   * answer: a reading will tell.
+   */
+  isForReading: (family: Family, route: number) => boolean = () => false;
   /** Numbers in the kernel of groups that have vanished from it with their routes, and who took them away. */
   #lost = new Map<number, string>();
   /** Groups by the clients' numbers whose routes are to be brought. */
@@ -81,7 +86,10 @@ export class GroupRoutes {
     const rib = this.#rib;
     const programmed = store.programmed(route);
     const by = programmed === NO_ATTRS ? undefined : lost.get(rib.attrs.reader.nexthopGroup(programmed));
+    // What is being written may have taken its place before.
+    if (by !== undefined && store.isInFlight(route)) return true;
     if (by !== undefined) {
+      if (this.isForReading(family, route)) return false;
       this.onLose(family, route, by);
       // Nobody has claimed it since the start, and nobody can have it back.
       if (store.owner(route) === NOBODY) rib.sweep(family, route);

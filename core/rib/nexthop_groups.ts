@@ -525,7 +525,7 @@ export class NexthopGroups implements GroupResolver {
         this.#mark(group);
         return null;
       }
-      if (failure.isUnsure) this.onUnsure();
+      if (failure.isUnsure || failure.error === EEXIST) this.onUnsure();
       if (failure.error !== EEXIST) return failure;
       this.objects.avoid(object.id);
     }

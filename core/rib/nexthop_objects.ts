@@ -9,14 +9,11 @@
  * for one on the new.
  */
 import { assert } from "../assert.ts";
+import { NEXTHOP_ID_MAX, NEXTHOP_ID_MIN } from "../constants.ts";
 import { type NexthopObject, NexthopObjectKind } from "../context/nexthop_object.ts";
 import { formatAddress } from "../model/prefix.ts";
 import { EncapType, Family, type Nexthop } from "../model/route.ts";
 import type { Failure } from "./failures.ts";
-
-/** Numbers of our objects. zebra's own begin at 1, those of its clients end at 250,000,000, EVPN has the top four bits. */
-export const NEXTHOP_ID_MIN = 250_000_001;
-export const NEXTHOP_ID_MAX = 268_435_455;
 
 /** What makes a group resilient: flows keep their nexthop while it lives. Timers are in seconds. */
 export interface Resilient {
@@ -74,6 +71,7 @@ export class NexthopObjects {
   touched: Set<number> | null = null;
   /** What the kernel holds is known to be something else now, and no context has told the providers. */
   onFound: () => void = () => {};
+  /** The number given last, or found in the kernel if that is higher: one that vanishes is not given soon again. */
   #last = NEXTHOP_ID_MIN - 1;
 
   /** `onVanish`: the kernel has dropped a group, and all routes on it; `by` whom, as far as it is known. */
@@ -137,6 +135,7 @@ export class NexthopObjects {
       isUnclaimed: false,
     };
     this.#singles.set(id, single);
+    this.#last = Math.max(this.#last, id);
     // An equal one from an earlier life keeps its own users.
     if (!this.#byKey.has(key)) this.#byKey.set(key, single);
     return single;
@@ -166,6 +165,7 @@ export class NexthopObjects {
       isUnclaimed: false,
     };
     this.#groups.set(id, group);
+    this.#last = Math.max(this.#last, id);
     return group;
   }
 

@@ -2,6 +2,7 @@
  * What the kernel shows of our nexthop objects against what it is believed to hold: taken over at the start, compared
  * with each reading, and followed from notifications. Main thread only.
  */
+import { NEXTHOP_ID_MAX, NEXTHOP_ID_MIN } from "../constants.ts";
 import { type NexthopObject, NexthopObjectKind } from "../context/nexthop_object.ts";
 import type { HeldNexthopObject, NexthopChange } from "../model/kernel_event.ts";
 import { DriftKind, NOBODY_HEARD } from "./drift.ts";
@@ -11,8 +12,6 @@ import {
   type GroupObjectMember,
   isSameContent,
   isSameShape,
-  NEXTHOP_ID_MAX,
-  NEXTHOP_ID_MIN,
   type NexthopObjects,
   nexthopKey,
   type Resilient,
@@ -33,9 +32,9 @@ export class NexthopReadings {
    * that comes to the same as one of these groups has it from then on, as it is.
    */
   adopt(held: readonly HeldNexthopObject[]): void {
-    for (const { id, object } of held) if (isOurs(id)) this.#addSingle(id, object);
-    for (const { id, object } of held)
-      if (isOurs(id) && this.#objects.single(id) === undefined) this.#addGroup(id, object);
+    const ours = held.filter(isOfUs);
+    for (const { id, object } of ours) this.#addSingle(id, object);
+    for (const { id, object } of ours) if (this.#objects.single(id) === undefined) this.#addGroup(id, object);
   }
 
   /** Lets everything go that was found and that nobody has claimed; a group that routes are on stays until they left. */
@@ -54,7 +53,7 @@ export class NexthopReadings {
   end(held: readonly HeldNexthopObject[]): number {
     const touched = this.#objects.touched ?? new Set<number>();
     this.#objects.touched = null;
-    const found = new Map(held.map(({ id, object }) => [id, object]));
+    const found = new Map(held.map((one) => [one.id, one]));
     let differing = 0;
     // Singles first: groups go along with them.
     for (const single of [...this.#objects.singles()]) {
@@ -65,9 +64,9 @@ export class NexthopReadings {
       if (group.pending !== null || touched.has(group.id)) continue;
       if (!this.#compareGroup(group, found.get(group.id))) differing += 1;
     }
-    for (const { id, object } of held) {
+    for (const { id, object } of held.filter(isOfUs)) {
       const isKnown = this.#objects.single(id) !== undefined || this.#objects.group(id) !== undefined;
-      if (isKnown || touched.has(id) || !isOurs(id)) continue;
+      if (isKnown || touched.has(id)) continue;
       this.#discard(id, object);
       this.#groups.note(DriftKind.UNEXPECTED, id, NOBODY_HEARD);
       differing += 1;
@@ -94,6 +93,13 @@ export class NexthopReadings {
     return true;
   }
 
+  /** This link was down for a moment: the kernel may have dropped what is on it, and what is there is written again. */
+  doubtOn(ifindex: number): void {
+    for (const single of this.#objects.singles()) {
+      if (single.isHeld && single.nexthop.ifindex === ifindex) this.#doubtSingle(single);
+    }
+  }
+
   #addSingle(id: number, object: NexthopObject | null): void {
     if (object?.kind !== NexthopObjectKind.SINGLE) return;
     const single = this.#objects.addSingle(id, object.nexthop);
@@ -118,34 +124,36 @@ export class NexthopReadings {
   }
 
   /** True if the kernel holds it as it should. */
-  #compareSingle(single: SingleObject, found: NexthopObject | null | undefined): boolean {
+  #compareSingle(single: SingleObject, found: HeldNexthopObject | undefined): boolean {
     if (found === undefined) {
       this.#groups.note(DriftKind.MISSING, single.id, NOBODY_HEARD);
       this.#objects.loseSingle(single, "");
       return false;
     }
-    if (found?.kind === NexthopObjectKind.SINGLE && nexthopKey(found.nexthop) === single.key) return true;
+    const { isOurs, object } = found;
+    if (isOurs && object?.kind === NexthopObjectKind.SINGLE && nexthopKey(object.nexthop) === single.key) return true;
     this.#groups.note(DriftKind.CHANGED, single.id, NOBODY_HEARD);
     this.#doubtSingle(single);
     return false;
   }
 
-  #compareGroup(group: GroupObject, found: NexthopObject | null | undefined): boolean {
+  #compareGroup(group: GroupObject, found: HeldNexthopObject | undefined): boolean {
     if (found === undefined) {
       this.#groups.note(DriftKind.MISSING, group.id, NOBODY_HEARD);
       this.#objects.loseGroup(group, "");
       return false;
     }
     if (group.isUnclaimed || group.isInDoubt) return true;
-    const resilient = resilientOf(found);
-    if (!isSameShape(group.resilient, resilient) || found?.kind === NexthopObjectKind.SINGLE) {
+    const { isOurs, object } = found;
+    const resilient = resilientOf(object);
+    if (!isSameShape(group.resilient, resilient) || object?.kind === NexthopObjectKind.SINGLE) {
       // It was deleted in between, and made anew by somebody else.
       this.#groups.note(DriftKind.CHANGED, group.id, NOBODY_HEARD);
       this.#objects.loseGroup(group, "");
       return false;
     }
-    const isSame = isSameContent(group, this.#membersOf(found), resilient);
-    if (isSame && membersCount(found) === group.members.length) return true;
+    const isSame = isOurs && isSameContent(group, this.#membersOf(object), resilient);
+    if (isSame && membersCount(object) === group.members.length) return true;
     this.#groups.note(DriftKind.CHANGED, group.id, NOBODY_HEARD);
     this.#groups.doubt(group);
     return false;
@@ -172,12 +180,12 @@ function membersCount(object: NexthopObject | null): number {
   return object === null || object.kind === NexthopObjectKind.SINGLE ? 0 : object.members.length;
 }
 
-function resilientOf(object: NexthopObject | null | undefined): Resilient | null {
+function resilientOf(object: NexthopObject | null): Resilient | null {
   if (object?.kind !== NexthopObjectKind.RESILIENT) return null;
   const { buckets, idleTimer, unbalancedTimer } = object;
   return { buckets, idleTimer, unbalancedTimer };
 }
 
-function isOurs(id: number): boolean {
-  return id >= NEXTHOP_ID_MIN && id <= NEXTHOP_ID_MAX;
+function isOfUs({ id, isOurs }: HeldNexthopObject): boolean {
+  return isOurs && id >= NEXTHOP_ID_MIN && id <= NEXTHOP_ID_MAX;
 }

@@ -44,9 +44,13 @@ export class NexthopSingles {
       this.#objects.touched?.add(single.id);
       const failure = await this.#writer.install(single.id, singleObject(single), null);
       single.failure = failure;
-      single.mayBeThere = failure?.isUnsure ?? false;
+      // What is refused leaves there what may have been there before.
+      const isLeft = failure !== null && failure.error !== EEXIST;
+      single.mayBeThere = isLeft && (single.mayBeThere || failure.isUnsure);
       this.#objects.touched?.add(single.id);
       if (single.failure?.error !== EEXIST) break;
+      // It may be ours all the same, where the kernel did not say whose it is.
+      this.#events.onUnsure();
       this.#objects.renumber(single);
     }
     // An answer from before its link went says nothing.

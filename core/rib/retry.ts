@@ -84,6 +84,11 @@ const GATHER_MS = 20;
 export const SLOW_RETRY_MS = 30_000;
 /** But not before this many times as long is over as the last time took: a table full of others' routes is refused for long. */
 const REST_FACTOR = 20;
+/**
+ * Nor for longer than so many routes are work: a few may have taken long because the kernel did not answer, or because the
+ * process stood still.
+ */
+const REST_PER_ROUTE_MS = 0.5;
 
 export class Retrier {
   readonly #rib: Rib;
@@ -188,6 +193,7 @@ export class Retrier {
   async #walk(): Promise<void> {
     const causes = new Set(this.#due);
     const startedAt = this.#rib.clock.now();
+    const retriesBefore = this.retries;
     this.#due.clear();
     this.#isWalking = true;
     const rib = this.#rib;
@@ -205,7 +211,8 @@ export class Retrier {
     if (this.#due.size > 0) this.#schedule();
     await rib.reconciler.idle();
     const end = this.#rib.clock.now();
-    this.#restUntil = Math.max(this.#restUntil, end + (end - startedAt) * REST_FACTOR);
+    const restMs = Math.min((end - startedAt) * REST_FACTOR, (this.retries - retriesBefore) * REST_PER_ROUTE_MS);
+    this.#restUntil = Math.max(this.#restUntil, end + restMs);
   }
 
   #retry(family: Family, route: number, cause: Cause): void {

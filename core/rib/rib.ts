@@ -404,6 +404,9 @@ export class Rib extends RouteTable {
     this.#pardons.add(routeKey(family, route));
   }
 
+  /** It is not known what the last write of the route came to. */
+  readonly isInDoubt = (family: Family, route: number): boolean => this.#doubts.has(routeKey(family, route));
+
   /** The kernel may hold something else than what was confirmed: it is written anew. */
   doubt(family: Family, route: number, delayMs = 0): void {
     const key = routeKey(family, route);

@@ -35,6 +35,8 @@ export class RouteTable {
   failedCount = 0;
   /** Routes forgotten so far. */
   forgotten = 0;
+  /** Routes to be taken over from the kernel that were there already, such as one of two under the same key. */
+  metAgain = 0;
   readonly #ipv4 = new RouteStore(4);
   readonly #ipv6 = new RouteStore(16);
   // Filled again for each record of a reading: views of a million records would be garbage.
@@ -127,7 +129,10 @@ export class RouteTable {
     const store = this.store(family);
     let route = store.find(prefix, prefixLength, keyClass.id);
     // Whoever asked in the meantime knows better.
-    if (route !== NO_ROUTE && this.#isNeeded(store, route)) return true;
+    if (route !== NO_ROUTE && this.#isNeeded(store, route)) {
+      this.metAgain += 1;
+      return true;
+    }
     const length = view.getUint32(offset + RECORD.ATTRS + ATTRS.LENGTH, true);
     const attrs = this.attrs.internEncoded(bytes, offset + RECORD.ATTRS, length);
     if (attrs === NO_ATTRS) return false;

@@ -3,6 +3,7 @@
  * thread.
  */
 
+import { NEXTHOP_ID_MAX, NEXTHOP_ID_MIN } from "../../core/constants.ts";
 import { readTunnel } from "../../core/context/netlink_route.ts";
 import { type NexthopObject, NexthopObjectKind } from "../../core/context/nexthop_object.ts";
 import type { HeldNexthopObject } from "../../core/model/kernel_event.ts";
@@ -13,7 +14,7 @@ import { createNexthopMessage, decodeNexthop, encodeNexthop, type NexthopMessage
 
 const REQUEST_BYTES = 64;
 
-/** Reads all objects that bear `protocol`. Uses up sequence numbers from `sequence` on, one for each try. */
+/** Reads all objects that bear `protocol` or have a number of ours. Uses up sequence numbers from `sequence` on, one for each try. */
 export function* readNexthops(
   socket: DumpSocket,
   protocol: number,
@@ -32,7 +33,11 @@ export function* readNexthops(
     onMessage: (view: DataView, offset: number, size: number) => {
       const decoded = decodeNexthop(view, offset, size, message);
       // The kernel has no filter for this.
-      if (decoded?.protocol === protocol) objects.push({ id: decoded.id, object: toNexthopObject(decoded) });
+      if (decoded === null) return;
+      const { id } = decoded;
+      const isOurs = decoded.protocol === protocol;
+      if (!isOurs && (id < NEXTHOP_ID_MIN || id > NEXTHOP_ID_MAX)) return;
+      objects.push({ id, isOurs, object: toNexthopObject(decoded) });
     },
     onRestart: () => {
       objects = [];

@@ -1,6 +1,7 @@
 /** Readings of a real kernel: routes by nexthop objects, what dplaned could not have written, one interface's routes, and objects. */
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
+import { NEXTHOP_ID_MIN } from "../../core/constants.ts";
 import { NexthopObjectKind } from "../../core/context/nexthop_object.ts";
 import { formatAddress, formatPrefix } from "../../core/model/prefix.ts";
 import { EncapType, Family, type Nexthop, RouteType, type RouteUpdate } from "../../core/model/route.ts";
@@ -137,7 +138,16 @@ describe("a reading of the kernel", () => {
     );
     ns.ip("-6", "nexthop", "add", "id", "4", "dev", "v2", "proto", String(PROTOCOL));
     ns.ip("nexthop", "add", "id", "30", "via", "10.0.0.9", "dev", "v0", "proto", "bird");
-    const objects = new Map(readKernelNexthops(ns, PROTOCOL).map(({ id, object }) => [id, object]));
+    // Whoever replaces one of ours puts his own protocol on it.
+    const taken = ["id", String(NEXTHOP_ID_MIN), "dev", "v0", "via"];
+    ns.ip("nexthop", "add", ...taken, "10.0.0.9", "proto", String(PROTOCOL));
+    ns.ip("nexthop", "replace", ...taken, "10.0.0.8", "proto", "bird");
+    const held = readKernelNexthops(ns, PROTOCOL);
+    assert.deepEqual(
+      held.filter(({ isOurs }) => !isOurs).map(({ id }) => id),
+      [NEXTHOP_ID_MIN],
+    );
+    const objects = new Map(held.filter(({ isOurs }) => isOurs).map(({ id, object }) => [id, object]));
     const singleOf = (id: number): Nexthop => {
       const object = objects.get(id);
       assert.ok(object?.kind === NexthopObjectKind.SINGLE);

@@ -5,9 +5,9 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { afterEach, beforeEach, describe, it } from "node:test";
+import { NEXTHOP_ID_MIN } from "../../core/constants.ts";
 import { Family } from "../../core/model/route.ts";
 import type { GroupDefinition, NexthopGroup, NexthopObjectsMode } from "../../core/rib/nexthop_group.ts";
-import { NEXTHOP_ID_MIN } from "../../core/rib/nexthop_objects.ts";
 import { NOBODY } from "../../core/rib/owners.ts";
 import { KernelGroups } from "../support/kernel_groups.ts";
 import { addTestLinks, outcomeText, PROTOCOL } from "../support/kernel_harness.ts";

@@ -74,7 +74,8 @@ export class KernelBooks {
   #describeRequest({ portId, type, flags, route, objectId, refusal }: Request): string {
     const who = portId === MEDDLER_PORT ? "meddler" : `port ${portId}`;
     const verb = type === c.RTM_NEWROUTE || type === c.RTM_NEWNEXTHOP ? `new(${flags.toString(16)})` : "delete";
-    const what = route === null ? `object ${objectId}` : `${keyOfMessage(route)} ${this.#describe(route)}`;
+    const by = route === null || route.nexthopId === 0 ? "" : ` nhid ${route.nexthopId}:`;
+    const what = route === null ? `object ${objectId}` : `${keyOfMessage(route)}${by} ${this.#describe(route)}`;
     return `${who} ${verb} ${what}: ${refusal === null ? "ok" : `${errnoName(refusal.errno)} ${refusal.text}`}`;
   }
 
@@ -97,14 +98,8 @@ export class KernelBooks {
   }
 
   /** Whether a route that is said to be missing may be. */
-  mayBeMissing(rib: Rib, family: Family, route: number): boolean {
-    const store = rib.store(family);
-    const { table, metric } = rib.keyClass(store, route);
-    const address = new Uint8Array(16);
-    store.address(route, address);
-    return this.#lost.has(
-      keyOf({ prefix: formatPrefix(family, address, 0, store.prefixLength(route)), table, metric }),
-    );
+  mayBeMissing(key: string): boolean {
+    return this.#lost.has(key);
   }
 
   /** What an object leads to. */
@@ -173,6 +168,15 @@ function addressOf(family: Family, address: Uint8Array): string {
 
 function keyOfRoute({ family, destination, prefixLength, table, metric }: ModelRoute): string {
   return keyOf({ prefix: formatPrefix(family, destination, 0, prefixLength), table, metric });
+}
+
+/** The key of a route of the RIB. */
+export function keyInRib(rib: Rib, family: Family, route: number): string {
+  const store = rib.store(family);
+  const { table, metric } = rib.keyClass(store, route);
+  const address = new Uint8Array(16);
+  store.address(route, address);
+  return keyOf({ prefix: formatPrefix(family, address, 0, store.prefixLength(route)), table, metric });
 }
 
 function keyOfMessage({ family, destination, prefixLength, table, metric = 0 }: RouteMessage): string {

@@ -5,12 +5,13 @@
 import { parsePrefix } from "../../core/model/prefix.ts";
 import { Family } from "../../core/model/route.ts";
 import type { Prng } from "../../core/prng.ts";
+import { ERRNO } from "../../ffi/libc/errno.ts";
 import * as c from "../../ffi/netlink/constants.ts";
 import { createNexthopMessage, encodeNexthop } from "../../ffi/netlink/nexthop.ts";
 import { createRouteMessage, createRouteNexthop, encodeRoute, type RouteMessage } from "../../ffi/netlink/route.ts";
 import type { RouteKey } from "../support/schedule_model.ts";
 import { PROTOCOL } from "./daemon.ts";
-import { bytesOf } from "./kernel/model.ts";
+import { bytesOf, type Refusal } from "./kernel/model.ts";
 import type { ModelKernel } from "./kernel/model_kernel.ts";
 
 /** Pairs of links; each first one has addresses. */
@@ -148,8 +149,13 @@ export class Meddler {
   }
 
   #removeForeign(): string {
-    for (const key of this.#foreign) while (this.#delete(key, FOREIGN)) {}
-    this.#foreign.clear();
+    for (const key of this.#foreign) {
+      let refusal: Refusal | null;
+      do refusal = this.#delete(key, FOREIGN);
+      while (refusal === null);
+      // For want of memory it is still there.
+      if (refusal.errno === ERRNO.ESRCH) this.#foreign.delete(key);
+    }
     return "remove others' routes";
   }
 
@@ -178,22 +184,21 @@ export class Meddler {
     this.#kernel.change(this.#scratch, 0, length, MEDDLER_PORT);
   }
 
-  /** True if it was taken. */
-  #add(key: RouteKey, fields: Partial<RouteMessage>, flags: number): boolean {
+  #add(key: RouteKey, fields: Partial<RouteMessage>, flags: number): Refusal | null {
     return this.#send(key, { type: c.RTM_NEWROUTE, flags: c.NLM_F_REQUEST | flags, scope: 0, ...fields });
   }
 
-  #delete(key: RouteKey, protocol: number): boolean {
+  #delete(key: RouteKey, protocol: number): Refusal | null {
     return this.#send(key, { type: c.RTM_DELROUTE, flags: c.NLM_F_REQUEST, scope: c.RT_SCOPE_NOWHERE, protocol });
   }
 
-  #send({ prefix, table, metric }: RouteKey, fields: Partial<RouteMessage>): boolean {
+  #send({ prefix, table, metric }: RouteKey, fields: Partial<RouteMessage>): Refusal | null {
     const message = { ...createRouteMessage(), ...fields, table, metric };
     parsePrefix(prefix, message.destination, 0, true);
     message.family = familyOf(prefix);
     message.prefixLength = Number(prefix.split("/")[1]);
     const length = encodeRoute(this.#scratch, 0, message);
-    return this.#kernel.change(this.#scratch, 0, length, MEDDLER_PORT) === null;
+    return this.#kernel.change(this.#scratch, 0, length, MEDDLER_PORT);
   }
 }
 

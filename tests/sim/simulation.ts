@@ -16,7 +16,7 @@ import { createKernelProvider, type KernelOptions } from "../../providers/kernel
 import type { RouteKey } from "../support/schedule_model.ts";
 import { ScheduleModel } from "../support/schedule_model.ts";
 import { createKeys, GROUPS, RandomUpdates } from "../support/schedule_updates.ts";
-import { checkQuiet, checkStep, findDifferences, KernelBooks } from "./checks.ts";
+import { checkQuiet, checkStep, findDifferences, KernelBooks, keyInRib } from "./checks.ts";
 import { type ClientWorld, Exchange } from "./clients.ts";
 import { PROTOCOL, SimDaemon, type SimDaemonOptions } from "./daemon.ts";
 import { drainMicrotasks, turn } from "./drain.ts";
@@ -210,7 +210,7 @@ class Simulation {
       netlink: this.#netlink,
       main,
       clockOffset,
-      onMonitorMessage: canary.monitor ?? ((message) => message),
+      onMonitorMessage: (message) => this.#onMonitorMessage(message),
       hooks: (thread) => this.#hooks(thread),
       providers: (thread, libc) => (provider) => {
         if (provider.kind !== "kernel") return new UnreliableProvider(this.#faults, thread.clock);
@@ -232,6 +232,11 @@ class Simulation {
     this.#daemon.start();
   }
 
+  #onMonitorMessage(message: FromMonitor): FromMonitor {
+    if (message.type !== "log") this.#note(() => `monitor: ${describeMessage(message)}`);
+    return this.#options.canary?.monitor?.(message) ?? message;
+  }
+
   #onLog({ level, message, fields = {} }: LogRecord): void {
     const { error } = fields;
     this.#note(() => `log ${level}: ${message} ${JSON.stringify({ ...fields, error: String(error ?? "") })}`);
@@ -240,9 +245,10 @@ class Simulation {
   }
 
   #onDrift({ kind, family, route, by }: DriftEvent, rib: Rib): void {
-    this.#note(() => `drift: ${kind} ${by}`);
-    if (kind !== "missing" || this.#books.mayBeMissing(rib, family, route)) return;
-    this.#scheduler.violate("a route is said to be missing that the kernel has had all the time");
+    const key = keyInRib(rib, family, route);
+    this.#note(() => `drift: ${key} ${kind} ${by}`);
+    if (kind !== "missing" || this.#books.mayBeMissing(key)) return;
+    this.#scheduler.violate(`${key} is said to be missing, and the kernel has had it all the time`);
   }
 
   #hooks(thread: SimThread) {
@@ -250,10 +256,12 @@ class Simulation {
     return {
       isDead: () => !thread.isAlive,
       beforeRequest: () => {
-        if (!this.#faults.happens("interruption")) return;
+        // What is left of one that has died is over at once: what others did meanwhile would be taken back with its own.
+        if (!thread.isAlive || !this.#faults.happens("interruption")) return;
         scheduler.interleave(thread, 1 + this.#faults.below("interruption", 12));
       },
       wait: (timeoutMs: number, isReady: () => boolean) => {
+        if (!thread.isAlive) return;
         const deadline = scheduler.time + timeoutMs;
         scheduler.interleave(thread, 2000, deadline, isReady);
         if (!isReady()) scheduler.time = Math.max(scheduler.time, deadline);
@@ -510,6 +518,11 @@ class Simulation {
     const { poolFree, poolSize } = this.#daemon.dataplane.snapshot();
     if (poolFree !== poolSize) scheduler.violate(`at the end ${poolFree} of ${poolSize} contexts are free`);
   }
+}
+
+function describeMessage({ type, ...rest }: FromMonitor): string {
+  const details = Object.values(rest).map((value) => (Array.isArray(value) ? value.length : value));
+  return `${type} ${JSON.stringify(details)}`;
 }
 
 /** Distances stay the owners', so that no two are equal. */

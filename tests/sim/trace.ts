@@ -20,8 +20,7 @@ export class Trace {
 
   /** Takes note of something; `describe` is called only where lines are kept. */
   note(time: number, describe: () => string): void {
-    if (process.env.LIVE) console.log(describe());
-    else if (this.isKept) this.lines.push(`${(time % 100_000_000).toFixed(3).padStart(12)} ${describe()}`);
+    if (this.isKept) this.lines.push(`${(time % 100_000_000).toFixed(3).padStart(12)} ${describe()}`);
   }
 
   get hash(): string {

@@ -19,6 +19,8 @@ export class FakeNexthopKernel implements Provider {
   readonly objects = new Map<number, NexthopObject>();
   /** Numbers that somebody else has. */
   readonly foreign = new Set<number>();
+  /** Objects of ours that somebody else has replaced, so that they bear his protocol. */
+  readonly ofOthers = new Set<number>();
   readonly routes = new Map<number, FakeRoute>();
   readonly downLinks = new Set<number>();
   /** Messages that were obeyed, by kind. */
@@ -75,7 +77,11 @@ export class FakeNexthopKernel implements Provider {
 
   /** All objects of ours, as a reading tells them. */
   reading(): HeldNexthopObject[] {
-    return Array.from(this.objects, ([id, object]) => ({ id, object: structuredClone(object) }));
+    return Array.from(this.objects, ([id, object]) => ({
+      id,
+      isOurs: !this.ofOthers.has(id),
+      object: structuredClone(object),
+    }));
   }
 
   setLink(ifindex: number, isUp: boolean): void {
@@ -141,7 +147,8 @@ export class FakeNexthopKernel implements Provider {
   #install(id: number, object: NexthopObject, isKnown: boolean): [number, string] | null {
     const refused = this.refuse(object, id);
     if (refused !== null) return refused;
-    if (this.foreign.has(id)) return [EEXIST, `nexthop object ${id} is there already`];
+    if (this.foreign.has(id) || (this.ofOthers.has(id) && !isKnown))
+      return [EEXIST, `nexthop object ${id} is there already`];
     const held = this.objects.get(id);
     if (isKnown && held === undefined) return [ENOENT, ""];
     if (held !== undefined && !isSameShape(held, object))
@@ -156,6 +163,7 @@ export class FakeNexthopKernel implements Provider {
       this.messages.group += 1;
     }
     this.objects.set(id, object);
+    this.ofOthers.delete(id);
     return null;
   }
 }

@@ -1,6 +1,7 @@
 /** Nexthop groups over a kernel in Maps (tests/support/fake_nexthop_kernel.ts). */
 import assert from "node:assert/strict";
 import { clearInterval, setImmediate, setInterval } from "node:timers";
+import { NEXTHOP_ID_MIN } from "../../core/constants.ts";
 import { NO_ATTRS } from "../../core/context/attrs.ts";
 import { type NexthopObject, NexthopObjectKind } from "../../core/context/nexthop_object.ts";
 import { LinkTable } from "../../core/model/link_table.ts";
@@ -8,7 +9,6 @@ import { createNexthop, Family, type Nexthop } from "../../core/model/route.ts";
 import { Drift } from "../../core/rib/drift.ts";
 import type { GroupDefinition, NexthopObjectsMode } from "../../core/rib/nexthop_group.ts";
 import { NexthopGroups } from "../../core/rib/nexthop_groups.ts";
-import { NEXTHOP_ID_MIN } from "../../core/rib/nexthop_objects.ts";
 import { NexthopReadings } from "../../core/rib/nexthop_readings.ts";
 import { NO_ROUTE, type RouteState } from "../../core/rib/route_store.ts";
 import { FakeNexthopKernel } from "./fake_nexthop_kernel.ts";

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
+import { NEXTHOP_ID_MIN } from "../../../core/constants.ts";
 import { ContextOp, U8, U32 } from "../../../core/context/layout.ts";
 import { readNexthopObject } from "../../../core/context/nexthop_object.ts";
 import type { NexthopGroupJson, NexthopGroupsJson, ProblemJson } from "../../../core/northbound/api_types.ts";
 import { SCHEMAS } from "../../../core/northbound/openapi_schemas.ts";
 import { reference } from "../../../core/northbound/schema.ts";
-import { NEXTHOP_ID_MIN } from "../../../core/rib/nexthop_objects.ts";
 import { createHarness, type Harness, installLine } from "../../support/api_harness.ts";
 import { checkSchema } from "../../support/json_schema.ts";
 

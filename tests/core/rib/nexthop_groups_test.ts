@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { NEXTHOP_ID_MIN } from "../../../core/constants.ts";
 import { type NexthopObject, NexthopObjectKind } from "../../../core/context/nexthop_object.ts";
 import { UpdateOp } from "../../../core/model/route.ts";
-import { NEXTHOP_ID_MIN } from "../../../core/rib/nexthop_objects.ts";
 import { RouteState } from "../../../core/rib/route_store.ts";
 import { group, NexthopBench, nexthop, RESILIENT } from "../../support/nexthop_bench.ts";
 import { numberedUpdate } from "../../support/updates.ts";

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { type Clock, SYSTEM_CLOCK } from "../../../core/clock.ts";
 import { DplaneError, U32 } from "../../../core/context/layout.ts";
 import { Family } from "../../../core/model/route.ts";
-import { Cause, causeOf, Retrier } from "../../../core/rib/retry.ts";
+import { Cause, causeOf, Retrier, SLOW_RETRY_MS } from "../../../core/rib/retry.ts";
 import { ERRNO } from "../../../ffi/libc/errno.ts";
 import { Harness, specOf } from "../../support/harness.ts";
 import { programs, ScriptedProvider } from "../../support/scripted_provider.ts";
@@ -104,6 +105,42 @@ describe("retrier", () => {
     await harness.settled();
     await rib.reconciler.idle();
     assert.equal(tries.filter((number) => number === 2).length, 1, "what is programmed is not tried");
+    retrier.stop();
+    await harness.stop();
+  });
+
+  it("tries a few again at the next turn of the slow timer, however long the kernel took to answer before", async () => {
+    let aheadMs = 0;
+    const slow: (() => void)[] = [];
+    const clock: Clock = {
+      ...SYSTEM_CLOCK,
+      now: () => SYSTEM_CLOCK.now() + aheadMs,
+      setTimeout: (callback, delayMs) => {
+        if (delayMs !== SLOW_RETRY_MS) return SYSTEM_CLOCK.setTimeout(callback, delayMs);
+        slow.push(callback);
+        return SYSTEM_CLOCK.setTimeout(() => {}, 0);
+      },
+    };
+    let tries = 0;
+    const provider = new ScriptedProvider((io, slot) => {
+      tries += 1;
+      aheadMs += 6000;
+      io.contexts.fail(slot, ERRNO.ENETDOWN);
+    });
+    const spawn = createInlineSpawn(() => provider);
+    const harness = new Harness({ spawn, providers: [specOf({ name: "kernel" })], clock });
+    const retrier = new Retrier(harness.rib);
+    await harness.start();
+    harness.install(1);
+    harness.rib.flush();
+    await harness.settled();
+    retrier.start();
+    for (const expected of [2, 3, 4]) {
+      aheadMs += SLOW_RETRY_MS;
+      slow.pop()!();
+      await until("the route is tried", () => tries === expected);
+      await harness.rib.reconciler.idle();
+    }
     retrier.stop();
     await harness.stop();
   });

@@ -1,10 +1,9 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { SHARED_ROUTES_MIN } from "../../../core/constants.ts";
+import { NEXTHOP_ID_MIN, SHARED_ROUTES_MIN } from "../../../core/constants.ts";
 import { encodeRecord } from "../../../core/context/route_record.ts";
 import { type Nexthop, type RouteUpdate, UpdateOp } from "../../../core/model/route.ts";
 import { takeAsIs } from "../../../core/rib/as_wanted.ts";
-import { NEXTHOP_ID_MIN } from "../../../core/rib/nexthop_objects.ts";
 import { assertNoLeaks } from "../../support/harness.ts";
 import { group, NexthopBench, nexthop } from "../../support/nexthop_bench.ts";
 import { numberedUpdate } from "../../support/updates.ts";
@@ -177,8 +176,8 @@ describe("shared nexthops", () => {
     const [single, shared] = [NEXTHOP_ID_MIN + 1, NEXTHOP_ID_MIN + 2];
     const members = [{ id: single, weight: 1 }];
     bench.readings.adopt([
-      { id: single, object: { kind: 0x80, nexthop: nexthop(2, 9) } },
-      { id: shared, object: { kind: 0x81, members } },
+      { id: single, isOurs: true, object: { kind: 0x80, nexthop: nexthop(2, 9) } },
+      { id: shared, isOurs: true, object: { kind: 0x81, members } },
     ]);
     bench.kernel.objects.set(single, { kind: 0x80, nexthop: nexthop(2, 9) });
     bench.kernel.objects.set(shared, { kind: 0x81, members });

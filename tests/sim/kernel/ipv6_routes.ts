@@ -97,12 +97,13 @@ export class Ipv6Routes {
 
   /**
    * Whether a dump leaves the route out: behind a route it goes on behind the last of its siblings, whatever stands between
-   * (net/ipv6/ip6_fib.c: fib6_dump_node).
+   * (net/ipv6/ip6_fib.c: fib6_dump_node), which can only be others of its metric.
    */
   isHidden(route: ModelRoute): boolean {
     const [place = 0] = route.places;
     return (this.#nodes.get(nodeKey(route)) ?? []).some(
-      (other) => other !== route && other.places[0]! < place && place < other.places.at(-1)!,
+      (other) =>
+        other !== route && other.metric === route.metric && other.places[0]! < place && place < other.places.at(-1)!,
     );
   }
 
