@@ -3,7 +3,7 @@
  * benchmarks and tests. Nothing of the machine's own dplaned is touched or read.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -31,6 +31,8 @@ export interface DaemonOptions {
   http?: string;
   /** Its working directory. */
   cwd?: string;
+  /** Any user may read its configuration, as one must who runs it and does not own it. */
+  isReadable?: boolean;
 }
 
 export interface DaemonEnd {
@@ -59,11 +61,13 @@ export class DaemonProcess {
     socket,
     http = "127.0.0.1:0",
     cwd,
+    isReadable = false,
   }: DaemonOptions = {}) {
     this.socket = socket ?? join(this.directory, "dplaned.sock");
     this.client = new ApiClient(this.socket);
     const configPath = join(this.directory, "dplaned.toml");
-    writeFileSync(configPath, config, { mode: 0o640 });
+    writeFileSync(configPath, config, { mode: isReadable ? 0o644 : 0o640 });
+    if (isReadable) chmodSync(this.directory, 0o755);
     const args = ["run", "--config", configPath, "--socket", this.socket, "--http", http];
     if (netns !== undefined) args.push("--netns", netns);
     const [program, ...rest] = [...wrapper, BINARY, ...args];

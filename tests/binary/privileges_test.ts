@@ -1,6 +1,6 @@
 /** What the compiled daemon may do after its start, however much it might before: in every one of its threads. */
 import assert from "node:assert/strict";
-import { execFileSync, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -116,10 +116,7 @@ describe("a daemon of an ordinary user", () => {
     try {
       const user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
       const wrapper = ["ip", "netns", "exec", ns.name, ...user, "--inh-caps=+net_admin", "--ambient-caps=+net_admin"];
-      daemon = new DaemonProcess({ wrapper, socket: join(directory, "dplaned.sock") });
-      // Its configuration is root's, and readable.
-      chmodSync(daemon.directory, 0o755);
-      execFileSync("chmod", ["0644", join(daemon.directory, "dplaned.toml")]);
+      daemon = new DaemonProcess({ wrapper, socket: join(directory, "dplaned.sock"), isReadable: true });
       await daemon.ready();
       for (const set of ["CapEff", "CapPrm"]) assert.deepEqual(ofThreads(daemon, set), capabilities(NET_ADMIN), set);
       assert.deepEqual(ofThreads(daemon, "Uid"), ["65534\t65534\t65534\t65534"]);
