@@ -7,7 +7,7 @@ import { VERSION } from "../core/constants.ts";
 import { createOpenapiDocument } from "../core/northbound/openapi.ts";
 import { shortExamples } from "../core/northbound/openapi_examples.ts";
 import { UPDATE_ERRORS } from "../core/northbound/update_error.ts";
-import { createHarness } from "../tests/support/api_harness.ts";
+import { readAllMetrics } from "../tests/support/all_metrics.ts";
 
 const GENERATOR = "scripts/gen_docs.ts";
 const END = (name: string) => `<!-- end: ${name} -->`;
@@ -28,7 +28,7 @@ export async function createSections(): Promise<Map<string, Map<string, string>>
       "docs/operations.md",
       new Map([
         ["config", describeConfig()],
-        ["metrics", describeMetrics(await readMetrics())],
+        ["metrics", describeMetrics(await readAllMetrics())],
       ]),
     ],
   ]);
@@ -136,17 +136,6 @@ function describeConfig(): string {
       return `### ${code(section)}\n\n${table(head, rows)}`;
     })
     .join("\n");
-}
-
-/** `GET /metrics` of a daemon without a kernel. */
-async function readMetrics(): Promise<string> {
-  const harness = await createHarness();
-  try {
-    await harness.post('{"prefix":"192.0.2.0/24","type":"blackhole"}\n');
-    return await (await harness.app.request("/metrics")).text();
-  } finally {
-    await harness.close();
-  }
 }
 
 function describeMetrics(text: string): string {
