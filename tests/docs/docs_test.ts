@@ -133,7 +133,7 @@ describe("documentation", () => {
 
   for (const [document, made] of sections) {
     it(`${document} is up to date with the code (bun scripts/gen_docs.ts makes it so)`, () => {
-      const text = texts.get(document)!;
+      const text = readFileSync(join(ROOT, document), "utf8");
       assert.equal(replaceSections(text, made), text);
     });
   }
@@ -142,6 +142,8 @@ describe("documentation", () => {
     const text = "a\n<!-- made by scripts/gen_docs.ts: x -->\n\nold\n\n<!-- end: x -->\nb\n";
     assert.match(replaceSections(text, new Map([["x", "new\n"]])), /^a\n<!-- .* -->\n\nnew\n\n<!-- end: x -->\nb\n$/);
     assert.throws(() => replaceSections(text, new Map([["y", "new\n"]])), /Cannot place the section y/);
+    const roff = '.\\" made by scripts/gen_docs.ts: x\nold\n.\\" end: x\n';
+    assert.equal(replaceSections(roff, new Map([["x", "new\n"]])), roff.replace("old", "new"));
   });
 });
 
@@ -198,6 +200,23 @@ describe("docs/architecture.md", () => {
           `${file} and invariant ${number}`,
         );
       }
+    }
+  });
+});
+
+describe("deno.json", () => {
+  it("has tasks that do what the targets of the same name do", () => {
+    const { tasks } = JSON.parse(readFileSync(join(ROOT, "deno.json"), "utf8")) as {
+      tasks: Record<string, { command: string }>;
+    };
+    const targets = [...readFileSync(join(ROOT, "Makefile"), "utf8").matchAll(/^([a-z]+):(?!=)/gm)].map(
+      ([, name]) => name!,
+    );
+    for (const name of ["build", "run", "test", "check"]) assert.ok(name in tasks, name);
+    for (const [name, { command }] of Object.entries(tasks)) {
+      if (name === "cli") continue;
+      assert.equal(command, `make ${name}`);
+      assert.ok(targets.includes(name), `the Makefile has no target ${name}`);
     }
   });
 });
