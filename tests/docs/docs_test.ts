@@ -1,11 +1,13 @@
 /** The documentation says what the program does: its links, commands, examples, and the tables that are made from the code. */
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { existsSync, globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { formatConfigProblem, loadConfig } from "../../core/config/config.ts";
+import { VERSION } from "../../core/constants.ts";
 import { DPLANE_ERROR_NAMES } from "../../core/context/layout.ts";
 import { createRouteUpdate } from "../../core/model/route.ts";
 import { parseArguments } from "../../core/northbound/cli/grammar.ts";
@@ -218,5 +220,12 @@ describe("deno.json", () => {
       assert.equal(command, `make ${name}`);
       assert.ok(targets.includes(name), `the Makefile has no target ${name}`);
     }
+  });
+
+  it("has the program itself as a task", () => {
+    // By its path: what `deno` alone names in a task is a script of npm's to it, and ours is no script.
+    const args = ["task", "--quiet", "cli", "version"];
+    const { status, stdout, stderr } = spawnSync("node_modules/.bin/deno", args, { cwd: ROOT, encoding: "utf8" });
+    assert.deepEqual([status, stdout.trim()], [0, `dplaned ${VERSION}`], stderr);
   });
 });
