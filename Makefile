@@ -12,20 +12,28 @@ INSTALL ?= install
 
 BIN := node_modules/.bin
 BUN := $(BIN)/bun
-BINARY := dist/dplaned
+# By Debian's names, amd64 or arm64. What is built for another machine has its architecture in its name.
+HOST_ARCH := $(patsubst x86_64,amd64,$(patsubst aarch64,arm64,$(shell uname -m)))
+ARCH ?= $(HOST_ARCH)
+IS_FOREIGN := $(filter-out $(HOST_ARCH),$(ARCH))
+BINARY := dist/dplaned$(addprefix -,$(IS_FOREIGN))
 SOURCES := $(shell find main.ts core providers ffi -type f 2>/dev/null) \
-           packaging/build.ts package.json package-lock.json tsconfig.json
+           packaging/build.ts packaging/architectures.ts package.json package-lock.json tsconfig.json
 
 BINDIR := $(DESTDIR)$(PREFIX)/bin
 UNITDIR := $(DESTDIR)$(PREFIX)/lib/systemd/system
 CONFDIR := $(DESTDIR)$(SYSCONFDIR)/dplaned
 SHAREDIR := $(DESTDIR)$(PREFIX)/share
 BASH_COMPLETION := $(SHAREDIR)/bash-completion/completions/dplaned
-ZSH_COMPLETION := $(SHAREDIR)/zsh/site-functions/_dplaned
+# Where zsh looks for what a package brings differs between systems; below /usr/local all have it here.
+ZSH_SITE ?= $(PREFIX)/share/zsh/site-functions
+ZSH_COMPLETION := $(DESTDIR)$(ZSH_SITE)/_dplaned
 FISH_COMPLETION := $(SHAREDIR)/fish/vendor_completions.d/dplaned.fish
+# What prints the completions: a binary for another machine does not run here.
+COMPLETION := $(if $(IS_FOREIGN),$(BUN) main.ts,$(BINARY)) completion
 MAN_PAGES := $(notdir $(wildcard packaging/man/*.[1-9]))
 
-.PHONY: help deps build run test check types fmt sim fuzz bench sbom audit install uninstall clean
+.PHONY: help deps build deb run test check types fmt sim fuzz bench sbom audit install uninstall clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -33,10 +41,13 @@ help: ## List the targets
 deps: ## Get the dependencies into node_modules (again only when package-lock.json changed)
 	@scripts/deps.sh
 
-build: $(BINARY) ## Compile dist/dplaned, one self-contained executable
+build: $(BINARY) ## Compile dist/dplaned, one self-contained executable (ARCH=arm64: dist/dplaned-arm64)
 
 $(BINARY): $(SOURCES) | deps
-	@$(BUN) packaging/build.ts
+	@$(BUN) packaging/build.ts $(ARCH)
+
+deb: $(BINARY) ## Make dist/dplaned_VERSION_ARCH.deb, a Debian package (ARCH=arm64: of that architecture)
+	@$(BUN) packaging/deb/build_deb.ts $(ARCH)
 
 run: $(BINARY) ## Demo in a network namespace of its own, with a real routing table (ONCE=1: end after the summary)
 	@$(BUN) scripts/demo.ts $(if $(filter 1,$(ONCE)),--once)
@@ -82,9 +93,9 @@ install: $(if $(wildcard $(BINARY)),,$(BINARY)) ## Install into PREFIX (default 
 	  $(INSTALL) -D -m 0644 "packaging/man/$$page" "$(SHAREDIR)/man/man$${page##*.}/$$page" || exit 1; \
 	done
 	$(INSTALL) -d $(dir $(BASH_COMPLETION)) $(dir $(ZSH_COMPLETION)) $(dir $(FISH_COMPLETION))
-	$(BINARY) completion bash > $(BASH_COMPLETION)
-	$(BINARY) completion zsh > $(ZSH_COMPLETION)
-	$(BINARY) completion fish > $(FISH_COMPLETION)
+	$(COMPLETION) bash > $(BASH_COMPLETION)
+	$(COMPLETION) zsh > $(ZSH_COMPLETION)
+	$(COMPLETION) fish > $(FISH_COMPLETION)
 
 uninstall: ## Remove what install put there; the configuration stays
 	rm -f $(BINDIR)/dplaned $(UNITDIR)/dplaned.service $(BASH_COMPLETION) $(ZSH_COMPLETION) $(FISH_COMPLETION)

@@ -1,14 +1,21 @@
 /**
- * Compiles dist/dplaned, one self-contained executable, and prints its size. main.ts is the only entry: workers are
- * started from it. Runs under the bundled bun (`make build`); `--target=bun-linux-arm64` and the like are passed on.
+ * Compiles dist/dplaned, one self-contained executable, and prints its size; for another architecture dist/dplaned-ARCH.
+ * main.ts is the only entry: workers are started from it. Runs under the bundled bun (`make build`, `make build ARCH=arm64`).
  */
 import { spawnSync } from "node:child_process";
 import { mkdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import process from "node:process";
+import {
+  ARCHITECTURES,
+  type Architecture,
+  binaryPath,
+  fetchRuntime,
+  isNative,
+  parseArchitecture,
+} from "./architectures.ts";
 
 const ROOT = resolve(import.meta.dirname, "..");
-const OUTPUT = join(ROOT, "dist/dplaned");
 
 const FLAGS = [
   "--compile",
@@ -38,7 +45,25 @@ function compile(output: string, extraFlags: readonly string[]): number {
   return 0;
 }
 
-mkdirSync(join(ROOT, "dist"), { recursive: true });
-const status = compile(OUTPUT, process.argv.slice(2));
-if (status === 0) console.log(`dist/dplaned: ${(statSync(OUTPUT).size / 1e6).toFixed(1)} MB`);
-process.exit(status);
+/** What makes the compiler compile for another machine than this. */
+function crossFlags(architecture: Architecture): string[] {
+  if (isNative(architecture)) return [];
+  const { target } = ARCHITECTURES[architecture];
+  return [`--target=${target}`, `--compile-executable-path=${fetchRuntime(architecture)}`];
+}
+
+function main([name]: readonly string[]): number {
+  try {
+    const architecture = parseArchitecture(name ?? (process.arch === "arm64" ? "arm64" : "amd64"));
+    mkdirSync(join(ROOT, "dist"), { recursive: true });
+    const output = binaryPath(architecture);
+    const status = compile(join(ROOT, output), crossFlags(architecture));
+    if (status === 0) console.log(`${output}: ${(statSync(join(ROOT, output)).size / 1e6).toFixed(1)} MB`);
+    return status;
+  } catch (error) {
+    console.error((error as Error).message);
+    return 1;
+  }
+}
+
+process.exit(main(process.argv.slice(2)));

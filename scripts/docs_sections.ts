@@ -1,16 +1,21 @@
 /**
  * The parts of the documentation that are made from the program's own tables, and so cannot fall behind it. Each stands in its
- * document between two comments, `<!-- made by scripts/gen_docs.ts: NAME -->` and `<!-- end: NAME -->`.
+ * document between two comments, `<!-- made by scripts/gen_docs.ts: NAME -->` and `<!-- end: NAME -->`, or those of roff.
  */
 import { configReference } from "../core/config/schema.ts";
 import { VERSION } from "../core/constants.ts";
 import { createOpenapiDocument } from "../core/northbound/openapi.ts";
 import { shortExamples } from "../core/northbound/openapi_examples.ts";
 import { UPDATE_ERRORS } from "../core/northbound/update_error.ts";
-import { createHarness } from "../tests/support/api_harness.ts";
+import { readAllMetrics } from "../tests/support/all_metrics.ts";
+import { createManSections } from "./man_page.ts";
 
 const GENERATOR = "scripts/gen_docs.ts";
-const END = (name: string) => `<!-- end: ${name} -->`;
+
+/** How the places of sections are marked: in Markdown, and in the man page, where an empty line would be a line of its output. */
+const MARKDOWN = { open: (what: string) => `<!-- ${what} -->`, gap: "\n" };
+const ROFF = { open: (what: string) => `.\\" ${what}`, gap: "" };
+const marksOf = (text: string) => (text.startsWith('.\\"') ? ROFF : MARKDOWN);
 
 /** Every section by its document and name. */
 export async function createSections(): Promise<Map<string, Map<string, string>>> {
@@ -28,9 +33,10 @@ export async function createSections(): Promise<Map<string, Map<string, string>>
       "docs/operations.md",
       new Map([
         ["config", describeConfig()],
-        ["metrics", describeMetrics(await readMetrics())],
+        ["metrics", describeMetrics(await readAllMetrics())],
       ]),
     ],
+    ["packaging/man/dplaned.8", createManSections()],
   ]);
 }
 
@@ -39,15 +45,17 @@ export function replaceSections(markdown: string, sections: ReadonlyMap<string, 
   let text = markdown;
   for (const [name, body] of sections) {
     const { before, after } = findSection(text, name, maker);
-    text = `${before}\n\n${body}\n${after}`;
+    const { gap } = marksOf(text);
+    text = `${before}\n${gap}${body}${gap}${after}`;
   }
   return text;
 }
 
 /** What is in a section, and the text before and after that. */
 export function findSection(markdown: string, name: string, maker = GENERATOR) {
-  const opening = `<!-- made by ${maker}: ${name} -->`;
-  const [start, end] = [markdown.indexOf(opening), markdown.indexOf(END(name))];
+  const { open } = marksOf(markdown);
+  const opening = open(`made by ${maker}: ${name}`);
+  const [start, end] = [markdown.indexOf(opening), markdown.indexOf(open(`end: ${name}`))];
   if (start < 0 || end < start) throw new Error(`Cannot place the section ${name}: "${opening}" is missing`);
   const bodyStart = start + opening.length;
   return { before: markdown.slice(0, bodyStart), body: markdown.slice(bodyStart, end), after: markdown.slice(end) };
@@ -136,17 +144,6 @@ function describeConfig(): string {
       return `### ${code(section)}\n\n${table(head, rows)}`;
     })
     .join("\n");
-}
-
-/** `GET /metrics` of a daemon without a kernel. */
-async function readMetrics(): Promise<string> {
-  const harness = await createHarness();
-  try {
-    await harness.post('{"prefix":"192.0.2.0/24","type":"blackhole"}\n');
-    return await (await harness.app.request("/metrics")).text();
-  } finally {
-    await harness.close();
-  }
 }
 
 function describeMetrics(text: string): string {

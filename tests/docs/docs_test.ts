@@ -1,11 +1,13 @@
 /** The documentation says what the program does: its links, commands, examples, and the tables that are made from the code. */
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { existsSync, globSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { formatConfigProblem, loadConfig } from "../../core/config/config.ts";
+import { VERSION } from "../../core/constants.ts";
 import { DPLANE_ERROR_NAMES } from "../../core/context/layout.ts";
 import { createRouteUpdate } from "../../core/model/route.ts";
 import { parseArguments } from "../../core/northbound/cli/grammar.ts";
@@ -133,7 +135,7 @@ describe("documentation", () => {
 
   for (const [document, made] of sections) {
     it(`${document} is up to date with the code (bun scripts/gen_docs.ts makes it so)`, () => {
-      const text = texts.get(document)!;
+      const text = readFileSync(join(ROOT, document), "utf8");
       assert.equal(replaceSections(text, made), text);
     });
   }
@@ -142,6 +144,8 @@ describe("documentation", () => {
     const text = "a\n<!-- made by scripts/gen_docs.ts: x -->\n\nold\n\n<!-- end: x -->\nb\n";
     assert.match(replaceSections(text, new Map([["x", "new\n"]])), /^a\n<!-- .* -->\n\nnew\n\n<!-- end: x -->\nb\n$/);
     assert.throws(() => replaceSections(text, new Map([["y", "new\n"]])), /Cannot place the section y/);
+    const roff = '.\\" made by scripts/gen_docs.ts: x\nold\n.\\" end: x\n';
+    assert.equal(replaceSections(roff, new Map([["x", "new\n"]])), roff.replace("old", "new"));
   });
 });
 
@@ -199,5 +203,29 @@ describe("docs/architecture.md", () => {
         );
       }
     }
+  });
+});
+
+describe("deno.json", () => {
+  it("has tasks that do what the targets of the same name do", () => {
+    const { tasks } = JSON.parse(readFileSync(join(ROOT, "deno.json"), "utf8")) as {
+      tasks: Record<string, { command: string }>;
+    };
+    const targets = [...readFileSync(join(ROOT, "Makefile"), "utf8").matchAll(/^([a-z]+):(?!=)/gm)].map(
+      ([, name]) => name!,
+    );
+    for (const name of ["build", "run", "test", "check"]) assert.ok(name in tasks, name);
+    for (const [name, { command }] of Object.entries(tasks)) {
+      if (name === "cli") continue;
+      assert.equal(command, `make ${name}`);
+      assert.ok(targets.includes(name), `the Makefile has no target ${name}`);
+    }
+  });
+
+  it("has the program itself as a task", () => {
+    // By its path: what `deno` alone names in a task is a script of npm's to it, and ours is no script.
+    const args = ["task", "--quiet", "cli", "version"];
+    const { status, stdout, stderr } = spawnSync("node_modules/.bin/deno", args, { cwd: ROOT, encoding: "utf8" });
+    assert.deepEqual([status, stdout.trim()], [0, `dplaned ${VERSION}`], stderr);
   });
 });

@@ -1,8 +1,10 @@
 /** What is installed beside the binary: the default configuration says the truth about the defaults, the unit runs it. */
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import process from "node:process";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { loadConfig } from "../../core/config/config.ts";
@@ -64,5 +66,20 @@ describe("dplaned.service", () => {
       ([, names]) => names,
     );
     assert.deepEqual(granted, ["CAP_NET_ADMIN", "CAP_NET_ADMIN"]);
+  });
+});
+
+describe("dplaned.8", () => {
+  const path = join(PACKAGING, "man/dplaned.8");
+  const skip = spawnSync("man", ["--version"]).status === 0 ? false : "no `man` (package man-db)";
+
+  it("is a page that man has nothing to say against", { skip }, () => {
+    const env = { ...process.env, MANWIDTH: "80", MANPAGER: "cat", MAN_KEEP_FORMATTING: "", LC_ALL: "C.UTF-8" };
+    const { status, stdout, stderr } = spawnSync("man", ["--warnings", "-l", path], { encoding: "utf8", env });
+    assert.deepEqual([status, stderr], [0, ""]);
+    assert.match(stdout, /^ +dplaned route install 203\.0\.113\.0\/24 via 10\.0\.0\.2 dev v0$/m);
+    assert.match(stdout, /^ +dplaned monitor --json \| jq 'select\(\.event == "kernel"\)'$/m);
+    // A macro that is misspelt, or words that are none, would be in the text.
+    assert.doesNotMatch(stdout, /^ *\.[A-Z][a-z]\b/m);
   });
 });

@@ -4,10 +4,11 @@
  * `route_words.ts` and the daemon. Nothing here does anything. Main thread.
  */
 import { object, or } from "@optique/core/constructs";
+import type { DocPage } from "@optique/core/doc";
 import { runParserSync } from "@optique/core/facade";
 import { formatMessage, lineBreak, type Message, text } from "@optique/core/message";
 import { multiple, optional, withDefault } from "@optique/core/modifiers";
-import type { InferValue } from "@optique/core/parser";
+import { getDocPage, type InferValue } from "@optique/core/parser";
 import { argument, command, constant, option } from "@optique/core/primitives";
 import { choice, float, integer, string } from "@optique/core/valueparser";
 import { CONFIG_PATH_DEFAULT, OWNER_DEFAULT, VERSION } from "../../constants.ts";
@@ -424,6 +425,11 @@ const version = command("version", object({ kind: constant("version"), ...client
 });
 
 const program = or(run, route, nexthopGroup, show, audit, fpm, provider, monitor, top, checkConfig, version);
+
+/** What `--help` tells of the command that `path` leads to, such as `["route", "install"]`, as data. */
+export function describeCommand(path: readonly string[]): DocPage | undefined {
+  return getDocPage(program, path);
+}
 
 /** What a command line asks for. */
 export type Command = InferValue<typeof program>;
