@@ -40,6 +40,8 @@ const IPROUTE2: SystemPackage = { name: "iproute2", executables: ["/sbin/ip", "/
 const FRR: SystemPackage = { name: "frr", executables: ["/usr/lib/frr/zebra"] };
 const BIRD: SystemPackage = { name: "bird2", executables: ["/usr/sbin/bird"] };
 
+/** What the scripts of our own Debian package start. */
+const ADDUSER: SystemPackage = { name: "adduser", executables: ["/usr/sbin/addgroup"] };
 const TMUX: SystemPackage = { name: "tmux", executables: ["/usr/bin/tmux"] };
 const CHROMIUM: SystemPackage = { name: "chromium", executables: ["/usr/bin/chromium"] };
 
@@ -86,7 +88,7 @@ const SUITES: readonly Suite[] = [
     runtimes: ["bun"],
     parallel: 1,
     timeoutMs: 300_000,
-    packages: [IPROUTE2, TMUX],
+    packages: [IPROUTE2, TMUX, ADDUSER],
   },
   // The pages of the compiled binary in a real browser.
   {

@@ -3,7 +3,7 @@
  * kernel all the while. A script plays systemd: it starts and stops what the unit names, when the package asks for it.
  */
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
@@ -34,7 +34,14 @@ case "$1" in start | restart)
 esac
 `;
 
-const skip = skipReason() || debSkipReason() || overlaySkipReason();
+/** Why the package cannot be installed here. */
+function installSkipReason(): string | false {
+  const missing = ["/usr/sbin/addgroup", "/usr/bin/deb-systemd-helper"].filter((path) => !existsSync(path));
+  if (missing.length > 0) return `no ${missing.join(", no ")} (packages adduser, init-system-helpers)`;
+  return skipReason() || debSkipReason() || overlaySkipReason();
+}
+
+const skip = installSkipReason();
 
 describe("the Debian package", () => {
   let folder = "";
