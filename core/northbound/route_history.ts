@@ -171,6 +171,8 @@ class StoryWriter {
 
   write(): RouteStoryJson {
     const entries = this.#story.entries.map((entry) => this.#describeEntry(entry));
+    // A hint goes by what links are now, and what failed before may have failed for another reason.
+    for (const { error } of entries.slice(0, -1)) delete error?.hint;
     return { ...this.#describeKey(), ...this.#describeNow(), entries };
   }
 

@@ -104,6 +104,18 @@ describe("GET /v1/routes/history", () => {
     assert.deepEqual(claims.map(viaOf), ["10.0.0.2", "10.0.0.3", "10.0.0.4"]);
   });
 
+  it("gives advice with what was last, and not with what failed before for a reason of its own", async () => {
+    refuse(9);
+    await update("bgp", "10.0.0.9");
+    const last = (entries: readonly HistoryEntryJson[]) => entries.at(-1)!.error?.hint;
+    assert.match(last((await story()).entries)!, /no route to 10\.0\.0\.9 on v0/);
+    refuse(0);
+    await update("bgp", "10.0.0.9");
+    const { entries } = await story();
+    assert.ok(entries.some(({ status }) => status === "fib_failed"));
+    for (const { error } of entries) assert.equal(error?.hint, undefined);
+  });
+
   it("tells that the kernel refused a better claim, why, and what it holds instead of what is wanted", async () => {
     refuse(9);
     await update("bgp", "10.0.0.2");
