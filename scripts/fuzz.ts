@@ -10,8 +10,8 @@ import { parseArgs } from "node:util";
 import { FUZZ_TARGETS } from "../tests/fuzz/table.ts";
 import { FuzzFailure, type FuzzFigures, type FuzzReport, formatReport, fuzz } from "../tests/support/fuzz.ts";
 
-/** For this long one target is fuzzed before the next has its turn. */
-const TURN_MS = 5000;
+/** For this long at most one target is fuzzed before the next has its turn. */
+const TURN_MS_MAX = 5000;
 
 const { values } = parseArgs({
   options: {
@@ -38,6 +38,8 @@ function add(report: FuzzReport): void {
   else for (const key of ["cases", "accepted", "bytes", "elapsedMs"] as const) total[key] += report[key];
 }
 
+// Everyone has a turn also where there is little time.
+const turnMs = Math.min(TURN_MS_MAX, (Number(values.minutes) * 60_000) / targets.length);
 const deadline = performance.now() + Number(values.minutes) * 60_000;
 let seed = values.seed === "" ? Date.now() & 0x7fff_ffff : Number(values.seed);
 let found = "";
@@ -49,7 +51,7 @@ try {
       for (const target of targets) {
         const leftMs = deadline - performance.now();
         if (leftMs <= 0) break;
-        add(await fuzz(target, { seed, forMs: Math.min(TURN_MS, leftMs) }));
+        add(await fuzz(target, { seed, forMs: Math.min(turnMs, leftMs) }));
       }
       seed = (seed + 0x1234_5677) >>> 0;
     }

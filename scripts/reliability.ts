@@ -6,11 +6,12 @@
  * --write puts the figures into docs/reliability.md, --out into a copy of it. All parts are run if none is named.
  */
 import { execFileSync } from "node:child_process";
-import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import process from "node:process";
 import { parseArgs } from "node:util";
+import { VERSION } from "../core/constants.ts";
 import { describeMachine } from "../tests/bench/machine.ts";
 import { replaceSections } from "./docs_sections.ts";
 import { PARTS, type Part, type Sizes } from "./reliability_parts.ts";
@@ -67,12 +68,17 @@ function positive(name: string, text: string): number {
 
 /** What was run where, and when. */
 function circumstances(part: Part, sizes: Sizes): string {
+  const date = new Date().toISOString().slice(0, 10);
+  const command = `make reliability ONLY=${part.name}${part.variable(sizes)}`;
+  return `\`${command}\` on ${date}, ${describeCommit()}, ${describeMachine()}.`;
+}
+
+function describeCommit(): string {
+  if (!existsSync(join(ROOT, ".git"))) return `version ${VERSION}`;
   const git = (...args: string[]): string => execFileSync("git", args, { cwd: ROOT, encoding: "utf8" }).trim();
   // Figures that were written before are no change of what is measured.
   const isChanged = git("status", "--porcelain", "--", ".", `:!docs/${DOCUMENT}`) !== "";
-  const commit = `${git("rev-parse", "--short=10", "HEAD")}${isChanged ? " with changes" : ""}`;
-  const date = new Date().toISOString().slice(0, 10);
-  return `\`make reliability ONLY=${part.name}${part.variable(sizes)}\` on ${date}, commit ${commit}, ${describeMachine()}.`;
+  return `commit ${git("rev-parse", "--short=10", "HEAD")}${isChanged ? " with changes" : ""}`;
 }
 
 /** Returns whether nothing was found. */

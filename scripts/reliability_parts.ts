@@ -127,7 +127,7 @@ export function describeSoak(figures: SoakFigures): PartResult {
   const { seconds, statuses, courses, violations } = figures;
   const course = ({ begin, end }: Course, show: (value: number) => string = count) => `${show(begin)} → ${show(end)}`;
   const rows = [
-    ["time under load", `${(seconds / 60).toFixed(1)} min`],
+    ["time", `${(seconds / 60).toFixed(1)} min`],
     ["updates whose client waited for all results", count(figures.updates)],
     ["results for them", count(figures.results)],
     ["results lost", count(figures.resultsLost)],
@@ -137,7 +137,7 @@ export function describeSoak(figures: SoakFigures): PartResult {
     ["full syncs", count(figures.syncs)],
     ["changes of nexthop groups", count(figures.groupChanges)],
     ["clients that went away in the middle", count(figures.brokenOff)],
-    ["routes of FPM peers", count(figures.fpmRoutes)],
+    ["routes sent by FPM peers", count(figures.fpmRoutes)],
     ["disturbances by others", count(figures.disturbances)],
     ["comparisons of kernel and RIB", count(figures.comparisons)],
     ["contexts (slots)", count(figures.contexts)],

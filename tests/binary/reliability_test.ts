@@ -1,5 +1,6 @@
 /** `make reliability` in smallest sizes: what it prints is what it writes, and comes from the programs that it runs. */
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -18,7 +19,8 @@ import { FUZZ_TARGETS } from "../fuzz/table.ts";
 import { CANARIES } from "../sim/canaries.ts";
 import { FAULT_KINDS } from "../sim/faults.ts";
 import { Totals } from "../sim/totals.ts";
-import { daemonSkipReason, runProgram } from "../support/binary.ts";
+import { daemonSkipReason, RunningProgram, runProgram } from "../support/binary.ts";
+import { until } from "../support/wait.ts";
 
 const script = fileURLToPath(new URL("../../scripts/reliability.ts", import.meta.url).href);
 const docs = fileURLToPath(new URL("../../docs/reliability.md", import.meta.url).href);
@@ -37,7 +39,7 @@ describe("make reliability", () => {
     for (const { name } of PARTS) {
       const { body } = findSection(text, name, "make reliability");
       assert.ok(stdout.includes(body.trim()), name);
-      const today = /on \d{4}-\d\d-\d\d, commit [0-9a-f]{10}(?: with changes)?, \d+ × /;
+      const today = /on \d{4}-\d\d-\d\d, (?:commit [0-9a-f]{10}(?: with changes)?|version [\d.]+), \d+ × /;
       assert.match(body, new RegExp(`^\\s*\`make reliability ONLY=${name}.*\` ${today.source}`));
       assert.doesNotMatch(body, /Not measured|NaN|undefined|Infinity/);
     }
@@ -50,6 +52,20 @@ describe("make reliability", () => {
     assert.match(figure(FUZZ_TARGETS[0]!.name) ?? "", /^[1-9]/);
     for (const what of ["results lost", "slots leaked"]) assert.equal(figure(what), "0");
     assert.match(figure("results for them") ?? "", /^[1-9][\d,]+$/);
+  });
+
+  it("leaves nothing behind when it is interrupted", { skip: daemonSkipReason() }, async () => {
+    const program = new RunningProgram(process.execPath, [script, "soak", "--minutes", "0.1"]);
+    await until("it is at work", () => / updates, /.test(program.stderr), 120_000);
+    const soak = readFileSync(`/proc/${program.pid}/task/${program.pid}/children`, "utf8").trim();
+    assert.match(soak, /^\d+$/);
+    program.kill("SIGTERM");
+    const { status, stdout, stderr } = await program.ended;
+    assert.equal(status, 1);
+    assert.match(stderr, /^reliability: interrupted$/m);
+    assert.equal(stdout, "");
+    const namespaces = spawnSync("ip", ["netns", "list"], { encoding: "utf8" }).stdout;
+    assert.doesNotMatch(namespaces, new RegExp(`dplaned-test-${soak}-`));
   });
 
   it("refuses sizes and parts that there are not", async () => {

@@ -9,6 +9,7 @@ import { Prng } from "../../core/prng.ts";
 import type { DaemonProcess } from "../../scripts/daemon_process.ts";
 import { FpmClient } from "../support/fpm_client.ts";
 import type { Netns } from "../support/netns.ts";
+import { until } from "../support/wait.ts";
 
 const IPROUTE2 = { "content-type": "text/x-iproute2" };
 /** Routes that a worker's stream of updates is about, and those of its full state. */
@@ -129,8 +130,10 @@ export class SoakLoad {
       via: [prng.pick(["10.0.0.2", "10.0.0.3"])],
       ifindex,
     }));
+    const kept = 1 + prng.below(FPM_ROUTES - 1);
     peer.frame(...routes.map((route) => peer.add(route)));
-    peer.frame(...routes.slice(prng.below(FPM_ROUTES)).map((route) => peer.delete(route)));
+    peer.frame(...routes.slice(kept).map((route) => peer.delete(route)));
+    await until("the peer's routes are answered", () => peer.replies.length >= kept);
     await peer.end();
     this.counts.fpmRoutes += FPM_ROUTES;
   }

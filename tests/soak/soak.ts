@@ -20,6 +20,7 @@ const CONFIG = `[kernel]
 audit-interval = "10s"
 [fpm]
 listen = "127.0.0.1:0"
+offload-replies = true
 quiet-time = "500ms"
 hold-time = "1s"
 `;
