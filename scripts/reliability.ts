@@ -8,8 +8,9 @@
 import { execFileSync } from "node:child_process";
 import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import process from "node:process";
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { VERSION } from "../core/constants.ts";
 import { describeMachine } from "../tests/bench/machine.ts";
@@ -17,7 +18,7 @@ import { replaceSections } from "./docs_sections.ts";
 import { PARTS, type Part, type Sizes } from "./reliability_parts.ts";
 import { Programs } from "./reliability_programs.ts";
 
-const ROOT = resolve(import.meta.dirname, "..");
+const ROOT = fileURLToPath(new URL("..", import.meta.url).href);
 const DOCUMENT = "reliability.md";
 const MAKER = "make reliability";
 

@@ -1,10 +1,11 @@
 /** The programs that `make reliability` runs, each a process of its own that leaves its figures as JSON. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import process from "node:process";
+import { fileURLToPath } from "node:url";
 
-const ROOT = resolve(import.meta.dirname, "..");
+const ROOT = fileURLToPath(new URL("..", import.meta.url).href);
 
 export class Programs {
   readonly #folder: string;
