@@ -49,8 +49,7 @@ describe("soak", () => {
       // It has done something of everything.
       for (const [name, figure] of Object.entries(figures)) {
         if (typeof figure !== "number" || /Lost|Leaked|Left/.test(name)) continue;
-        // The one worker that is a peer now and then may not have had its turn.
-        if (name !== "fpmRoutes") assert.ok(figure > 0, `${name}: ${figure}`);
+        assert.ok(figure > 0, `${name}: ${figure}`);
       }
       assert.ok((figures.statuses["fib_programmed"] ?? 0) > 0);
     } finally {
