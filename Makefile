@@ -33,10 +33,10 @@ FISH_COMPLETION := $(SHAREDIR)/fish/vendor_completions.d/dplaned.fish
 COMPLETION := $(if $(IS_FOREIGN),$(BUN) main.ts,$(BINARY)) completion
 MAN_PAGES := $(notdir $(wildcard packaging/man/*.[1-9]))
 
-.PHONY: help deps build deb run test check types fmt sim fuzz bench sbom audit install uninstall clean
+.PHONY: help deps build deb run test check types fmt sim fuzz soak reliability bench sbom audit install uninstall clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 deps: ## Get the dependencies into node_modules (again only when package-lock.json changed)
 	@scripts/deps.sh
@@ -72,6 +72,12 @@ sim: deps ## Simulations of the whole daemon (SEEDS=N: as many; FROM=S: from thi
 
 fuzz: deps ## Fuzz every decoder for MINUTES (5), or TARGET alone, from SEED on, or for so many CASES
 	@$(BUN) scripts/fuzz.ts $(foreach option,minutes target seed cases,$(if $($(shell echo $(option) | tr a-z A-Z)),--$(option)=$($(shell echo $(option) | tr a-z A-Z))))
+
+soak: $(BINARY) ## The compiled daemon under high churn for MINUTES (20), from SEED on
+	@$(BUN) tests/soak/run.ts $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
+
+reliability: $(BINARY) ## Simulations, canaries, fuzzing and soak in figures (SEEDS=N MINUTES=N FUZZ_MINUTES=N ONLY="PART ..."; WRITE=1: into docs/ too)
+	@$(BUN) scripts/reliability.ts $(ONLY) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(FUZZ_MINUTES),--fuzz-minutes $(FUZZ_MINUTES)) $(if $(filter 1,$(WRITE)),--write)
 
 bench: $(BINARY) ## The benchmarks, against other programs (ONLY="SECTION ...", CONTENDERS=A,B RUNS=N; WRITE=1: into docs/ too)
 	@$(BUN) tests/bench/bench.ts $(ONLY) $(if $(RUNS),--runs $(RUNS)) $(if $(CONTENDERS),--contenders "$(CONTENDERS)") $(if $(filter 1,$(WRITE)),--write) $(if $(filter 1,$(FORCE)),--force)

@@ -7,6 +7,7 @@ import { VERSION } from "../core/constants.ts";
 import { createOpenapiDocument } from "../core/northbound/openapi.ts";
 import { shortExamples } from "../core/northbound/openapi_examples.ts";
 import { UPDATE_ERRORS } from "../core/northbound/update_error.ts";
+import { FUZZ_TARGETS } from "../tests/fuzz/table.ts";
 import { readAllMetrics } from "../tests/support/all_metrics.ts";
 import { createManSections } from "./man_page.ts";
 
@@ -37,6 +38,7 @@ export async function createSections(): Promise<Map<string, Map<string, string>>
       ]),
     ],
     ["packaging/man/dplaned.8", createManSections()],
+    ["docs/reliability.md", new Map([["fuzz-targets", describeFuzzTargets()]])],
   ]);
 }
 
@@ -144,6 +146,17 @@ function describeConfig(): string {
       return `### ${code(section)}\n\n${table(head, rows)}`;
     })
     .join("\n");
+}
+
+function describeFuzzTargets(): string {
+  return table(
+    ["target", "decoders in", "cases in `make test`"],
+    FUZZ_TARGETS.map(({ name, reads, smoke }) => [
+      code(name),
+      reads.map(code).join(", "),
+      smoke.toLocaleString("en-US"),
+    ]),
+  );
 }
 
 function describeMetrics(text: string): string {

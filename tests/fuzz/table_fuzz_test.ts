@@ -21,6 +21,7 @@ const DECODES =
   /^export (?:async )?function\*? (?:decode|parse)[A-Z]|^export class \w*(?:Decoder|Parser|Splitter|Reader)\b/m;
 const NOT_FROM_OUTSIDE: Readonly<Record<string, string>> = {
   "core/context/attrs.ts": "reads records of the arena, which the main thread writes",
+  "core/model/shared_text.ts": "reads what another thread of ours writes",
   "core/northbound/outcome.ts": "reads contexts",
   "core/northbound/cli/grammar.ts": "reads the command line of whoever runs it",
 };

@@ -32,6 +32,14 @@ export interface FuzzReport {
   elapsedMs: number;
 }
 
+/** What long fuzzing comes to. */
+export interface FuzzFigures {
+  /** One for each target. */
+  reports: FuzzReport[];
+  /** What was found, and how it is repeated; empty for nothing. */
+  found: string;
+}
+
 /** A case that has found something. */
 export class FuzzFailure extends Error {
   override name = "FuzzFailure";
