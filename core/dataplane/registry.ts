@@ -3,7 +3,7 @@
  * A threaded provider whose thread ends is taken out of the pipeline, and started again after a pause that doubles.
  */
 import { assert } from "../assert.ts";
-import type { Clock } from "../clock.ts";
+import { type Clock, pause } from "../clock.ts";
 import {
   PROVIDER_RESTART_MAX_MS,
   PROVIDER_RESTART_MIN_MS,
@@ -302,8 +302,7 @@ export class ProviderRegistry {
     this.wakeThreads();
     const threads = this.#entries.map((entry) => entry.thread).filter((thread) => thread !== null);
     const gone = Promise.all(threads.map((thread) => thread.gone));
-    const deadline = new Promise<void>((resolve) => this.#options.clock.setTimeout(resolve, STOP_DEADLINE_MS));
-    await Promise.race([gone, deadline]);
+    await Promise.race([gone, pause(this.#options.clock, STOP_DEADLINE_MS)]);
     await Promise.all(threads.map((thread) => thread.terminate(reason)));
     for (const entry of this.#entries) entry.thread = null;
   }

@@ -7,6 +7,7 @@ import { ContextFlag, ContextOp, ContextStatus, DplaneError, F64, U8, U32 } from
 import { type NexthopObject, nexthopObjectUpdate } from "../context/nexthop_object.ts";
 import type { Dataplane } from "../dataplane/dataplane.ts";
 import type { Failure } from "./failures.ts";
+import { isInDoubt } from "./rib_context.ts";
 
 /** `errno.h` of Linux, as far as the answers about nexthop objects are told apart. */
 export const ENOENT = 2;
@@ -107,15 +108,12 @@ export class NexthopWriter {
         const text = wasSkipped ? "a provider asked to bypass the kernel" : "no provider programmed it";
         contexts.fail(slot, DplaneError.NOT_PROGRAMMED, text);
       }
-      const error = contexts.getU32(slot, U32.ERROR);
-      const isLost = error === DplaneError.NO_ANSWER || error === DplaneError.THREAD_DIED;
-      // Of one that was replayed the answer is about the second time, and the first may have been enough.
-      const wasDone = contexts.hasFlag(slot, ContextFlag.REPLAYED) || contexts.hasFlag(slot, ContextFlag.UNDO_FAILED);
       failure = {
-        error,
+        error: contexts.getU32(slot, U32.ERROR),
         text: contexts.errorText(slot),
         provider: contexts.getU8(slot, U8.PROVIDER),
-        isUnsure: isLost || wasDone,
+        // Of one that was replayed the answer is about the second time, and the first may have been enough.
+        isUnsure: isInDoubt(contexts, slot) || contexts.hasFlag(slot, ContextFlag.REPLAYED),
       };
     }
     for (const field of [U32.ATTRS, U32.OLD_ATTRS]) {

@@ -450,7 +450,7 @@ export class Rib extends RouteTable {
     this.#seconds = epochSeconds();
     for (let index = 0; index < count; index++) {
       const slot = slots[index]!;
-      if (this.#dataplane.contexts.getU8(slot, U8.OP) >= ContextOp.NEXTHOP_INSTALL) this.groups?.settle(slot);
+      if (isNexthopOp(this.#dataplane.contexts.getU8(slot, U8.OP))) this.groups?.settle(slot);
       else this.#settleOne(slot, time);
     }
   }
