@@ -53,7 +53,6 @@ export class MonitorThread {
   readonly #deaths = new DeathCount(RESTART_WINDOW_MS, RESTARTS_MAX);
   #handle: { terminate(): Promise<void> } | null = null;
   #watch: Timer | null = null;
-  #startedAt = 0;
   /** Why the thread is being ended; empty while it is not. */
   #ending = "";
   /** Why no other thread is started; empty while one is. */
@@ -102,7 +101,6 @@ export class MonitorThread {
     };
     Atomics.store(new Int32Array(this.#request), READING_REQUEST.NUMBER, 0);
     new Float64Array(this.#heartbeat)[0] = 0;
-    this.#startedAt = clock.now();
     this.#ending = "";
     this.#alive = true;
     this.#pulse = new Pulse(clock);
@@ -160,11 +158,9 @@ export class MonitorThread {
   }
 
   #stuckReason(): string {
-    const { startDeadlineMs = START_DEADLINE_MS, clock } = this.#options;
-    const age = this.#heartbeatAgeMs();
-    if (age >= this.#stuckAfterMs()) return `no sign of life for ${age} ms`;
-    const isLate = new Float64Array(this.#heartbeat)[0] === 0 && clock.now() - this.#startedAt >= startDeadlineMs;
-    return isLate ? `it has not come up within ${startDeadlineMs} ms` : "";
+    const { startDeadlineMs = START_DEADLINE_MS } = this.#options;
+    const beat = new Float64Array(this.#heartbeat)[0]!;
+    return this.#pulse.stuckReason(beat, beat !== 0, this.#stuckAfterMs(), startDeadlineMs);
   }
 
   #giveUp(reason: string): void {

@@ -93,7 +93,6 @@ export class Dataplane {
   #updateErrors = 0;
   #queueMax = 0;
   readonly #deaths = new DeathCount(limits.RESTART_WINDOW_MS, limits.RESTARTS_MAX);
-  #launchedAt = 0;
   /** The thread has come up, which is before its first cycle. */
   #isReady = false;
   #restarts = 0;
@@ -287,7 +286,6 @@ export class Dataplane {
       this.clock,
     );
     this.#thread = thread;
-    this.#launchedAt = this.clock.now();
     this.#isReady = false;
     this.#pulse = new Pulse(this.clock);
     this.#registry.launchThreads(this.#memory, thread);
@@ -360,21 +358,13 @@ export class Dataplane {
     while (this.#state !== "stopped" && this.#state !== "failed") {
       await pause(this.clock, Math.min(1000, stuckAfterMs / 4), { keepsAlive: false });
       this.#registry.endStuckThreads(this.#memory, stuckAfterMs, startDeadlineMs);
-      const reason = this.#stuckReason(stuckAfterMs, startDeadlineMs);
+      const beat = loopCounters(this.#memory.counters)[LoopCounter.HEARTBEAT]!;
+      const reason = this.#pulse.stuckReason(beat, this.#isReady || beat !== 0, stuckAfterMs, startDeadlineMs);
       if (reason === "" || !this.#thread?.alive) continue;
       this.#options.log.error("Dataplane thread is stuck; it is replaced", { reason });
       // One that does not end keeps its memory to itself, and so its successor can start all the same.
       await this.#thread.terminate(reason);
     }
-  }
-
-  /** Why the dataplane thread is taken for stuck; empty if it is not. */
-  #stuckReason(stuckAfterMs: number, startDeadlineMs: number): string {
-    const age = this.heartbeatAgeMs();
-    if (age >= stuckAfterMs) return `no sign of life for ${Math.round(age)} ms`;
-    const hasBegun = loopCounters(this.#memory.counters)[LoopCounter.HEARTBEAT] !== 0;
-    const isLate = !hasBegun && !this.#isReady && this.clock.now() - this.#launchedAt >= startDeadlineMs;
-    return isLate ? `it has not come up within ${startDeadlineMs} ms` : "";
   }
 
   /** Milliseconds for which the dataplane thread has been seen to begin no cycle. */

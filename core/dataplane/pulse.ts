@@ -11,11 +11,22 @@ export class Pulse {
   #beat = 0;
   #ageMs = 0;
   readonly #clock: Clock;
+  /** When the thread was started, which this is made with. */
+  readonly startedAt: number;
   #lookedAt: number;
 
   constructor(clock: Clock) {
     this.#clock = clock;
-    this.#lookedAt = clock.now();
+    this.startedAt = clock.now();
+    this.#lookedAt = this.startedAt;
+  }
+
+  /** Looks, and returns why the thread is taken for stuck: it shows no sign of life, or has not come up. Empty if it is not. */
+  stuckReason(beat: number, isUp: boolean, stuckAfterMs: number, startDeadlineMs: number): string {
+    const age = this.ageMs(beat);
+    if (isUp) return age >= stuckAfterMs ? `no sign of life for ${Math.round(age)} ms` : "";
+    const isLate = this.#clock.now() - this.startedAt >= startDeadlineMs;
+    return isLate ? `it has not come up within ${startDeadlineMs} ms` : "";
   }
 
   /** Looks at the heartbeat and returns for how long it has not changed; 0 for a thread that has not begun. */

@@ -78,8 +78,6 @@ interface Entry {
   thread: Thread | null;
   pulse: Pulse;
   restarts: number;
-  /** When its thread was started. */
-  startedAt: number;
   past: Float64Array;
   /** Deepest that out queues now gone have been. */
   pastOutMax: number;
@@ -127,7 +125,6 @@ export class ProviderRegistry {
       thread: null,
       pulse: new Pulse(this.#options.clock),
       restarts: 0,
-      startedAt: 0,
       past: new Float64Array(16),
       pastOutMax: 0,
     });
@@ -191,7 +188,6 @@ export class ProviderRegistry {
       this.#options.clock,
     );
     entry.thread = thread;
-    entry.startedAt = this.#options.clock.now();
     entry.pulse = new Pulse(this.#options.clock);
     void thread.gone.then((reason) => this.#onThreadGone(entry, thread, memory, reason));
   }
@@ -203,7 +199,7 @@ export class ProviderRegistry {
     this.#setState(entry, "failed", reason);
     const { name } = entry.registered;
     // One that has worked for a while has earned a new start without a long pause.
-    if (this.#options.clock.now() - entry.startedAt > RESTART_WINDOW_MS) entry.restarts = 0;
+    if (this.#options.clock.now() - entry.pulse.startedAt > RESTART_WINDOW_MS) entry.restarts = 0;
     const pauseMs = Math.min(PROVIDER_RESTART_MIN_MS * 2 ** entry.restarts, PROVIDER_RESTART_MAX_MS);
     this.#options.log.error("Provider failed; the pipeline goes on without it", { provider: name, reason, pauseMs });
     const dataplane = this.#dataplane!;
@@ -262,14 +258,11 @@ export class ProviderRegistry {
    */
   endStuckThreads(memory: DataplaneMemory, stuckAfterMs: number, startDeadlineMs: number): void {
     for (const entry of this.#entries) {
-      const { registered, thread, state, pulse, startedAt } = entry;
+      const { registered, thread, state, pulse } = entry;
       if (thread === null) continue;
-      const age = pulse.ageMs(providerCounters(memory.counters, registered.id)[ProviderCounter.HEARTBEAT]!);
-      if (state === "up" && age >= stuckAfterMs) {
-        this.#endStuck(entry, thread, `no sign of life for ${Math.round(age)} ms`);
-      } else if (state === "starting" && this.#options.clock.now() - startedAt >= startDeadlineMs) {
-        this.#endStuck(entry, thread, `it has not come up within ${startDeadlineMs} ms`);
-      }
+      const beat = providerCounters(memory.counters, registered.id)[ProviderCounter.HEARTBEAT]!;
+      const reason = pulse.stuckReason(beat, state !== "starting", stuckAfterMs, startDeadlineMs);
+      if (reason !== "" && (state === "up" || state === "starting")) this.#endStuck(entry, thread, reason);
     }
   }
 
