@@ -5,6 +5,7 @@ import type { DaemonProcess } from "../../scripts/daemon_process.ts";
 import type { Netns } from "./netns.ts";
 
 export interface Answer {
+  /** By line: the daemon tells of different routes in any order. */
   results: ResultJson[];
   /** Of a sync; the summary of updates has no more than the first half of it. */
   summary: SyncSummaryJson;
@@ -31,6 +32,7 @@ export async function sendUpdates(
     else results.push(answer);
   }
   if (summary === undefined) throw new Error("The daemon ended its answer without a summary");
+  results.sort((a, b) => a.line - b.line);
   return { results, summary };
 }
 
