@@ -366,12 +366,16 @@ export class KernelWatch {
         this.#onLink(change);
         break;
       case "address":
-        if (change.action === "delete") this.#afterSilence(`address ${change.address}`);
-        else retrier.wake(Cause.SOURCE, Cause.IPV6);
-        // A link-local one comes with its link, and leads to no gateway that was not reached before.
-        if (change.action === "new" && !change.address.startsWith("fe80:")) retrier.wake(Cause.ADDRESS);
         this.#touchedLinks.add(change.ifindex);
-        this.#readSoon();
+        if (change.action === "new") {
+          // No route goes because of it, so there is nothing to read.
+          retrier.wake(Cause.SOURCE, Cause.IPV6);
+          // A link-local one comes with its link, and leads to no gateway that was not reached before.
+          if (!change.address.startsWith("fe80:")) retrier.wake(Cause.ADDRESS);
+        } else {
+          this.#afterSilence(`address ${change.address}`);
+          this.#readSoon();
+        }
         break;
       case "route":
         this.#onRoute(change);

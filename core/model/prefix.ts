@@ -37,6 +37,7 @@ const COLON = 0x3a;
 const PERCENT = 0x25;
 const SLASH = 0x2f;
 const ZERO = 0x30;
+const LOWER_A = 0x61;
 
 /** The {@linkcode AddressError} in a parser's negative result. */
 export function addressErrorCode(result: number): AddressError {
@@ -293,28 +294,67 @@ export function comparePrefixes(
   return aLength - bLength;
 }
 
-const OCTET_TEXT = Array.from({ length: 256 }, (_, octet) => String(octet));
+/** Of each octet how many digits it has, and then the digits. */
+const OCTET_DIGITS = new Uint8Array(256 * 4);
+for (let octet = 0; octet < 256; octet++) {
+  const text = String(octet);
+  OCTET_DIGITS[octet * 4] = text.length;
+  for (let digit = 0; digit < text.length; digit++) OCTET_DIGITS[octet * 4 + 1 + digit] = text.charCodeAt(digit);
+}
+
+/** The longest address with its length, in characters. */
+export const PREFIX_TEXT_MAX = 49;
+
+const written = new Uint8Array(PREFIX_TEXT_MAX);
+const decoder = new TextDecoder();
 
 /**
  * The address as iproute2 prints it: RFC 5952, with the dotted form where glibc's inet_ntop takes it, which is
  * `::ffff:0:0/96` and addresses whose first 96 bits, but not the next 16, are zero.
  */
 export function formatAddress(family: Family, bytes: Uint8Array, offset: number): string {
-  return family === Family.IPV4 ? formatIpv4(bytes, offset) : formatIpv6(bytes, offset);
+  return decoder.decode(written.subarray(0, putAddress(written, 0, family, bytes, offset)));
 }
 
 /** The prefix as text, always with its length. */
 export function formatPrefix(family: Family, bytes: Uint8Array, offset: number, length: number): string {
-  return `${formatAddress(family, bytes, offset)}/${OCTET_TEXT[length]}`;
+  return decoder.decode(written.subarray(0, putPrefix(written, 0, family, bytes, offset, length)));
 }
 
-function formatIpv4(bytes: Uint8Array, offset: number): string {
-  const first = OCTET_TEXT[bytes[offset]!];
-  const second = OCTET_TEXT[bytes[offset + 1]!];
-  return `${first}.${second}.${OCTET_TEXT[bytes[offset + 2]!]}.${OCTET_TEXT[bytes[offset + 3]!]}`;
+/** {@linkcode formatPrefix} into `out` from `start` on, as ASCII; returns the position behind it. */
+export function putPrefix(
+  out: Uint8Array,
+  start: number,
+  family: Family,
+  bytes: Uint8Array,
+  offset: number,
+  length: number,
+): number {
+  const at = putAddress(out, start, family, bytes, offset);
+  out[at] = SLASH;
+  return putOctet(out, at + 1, length);
 }
 
-function formatIpv6(bytes: Uint8Array, offset: number): string {
+function putAddress(out: Uint8Array, start: number, family: Family, bytes: Uint8Array, offset: number): number {
+  return family === Family.IPV4 ? putIpv4(out, start, bytes, offset) : putIpv6(out, start, bytes, offset);
+}
+
+function putIpv4(out: Uint8Array, start: number, bytes: Uint8Array, offset: number): number {
+  let at = putOctet(out, start, bytes[offset]!);
+  for (let octet = 1; octet < 4; octet++) {
+    out[at] = DOT;
+    at = putOctet(out, at + 1, bytes[offset + octet]!);
+  }
+  return at;
+}
+
+function putOctet(out: Uint8Array, start: number, octet: number): number {
+  const digits = OCTET_DIGITS[octet * 4]!;
+  for (let digit = 0; digit < digits; digit++) out[start + digit] = OCTET_DIGITS[octet * 4 + 1 + digit]!;
+  return start + digits;
+}
+
+function putIpv6(out: Uint8Array, start: number, bytes: Uint8Array, offset: number): number {
   let runStart = -1;
   let runLength = 1; // RFC 5952 4.2.2: a single zero group is not shortened, so a run must be longer than this.
   for (let group = 0; group < 8; ) {
@@ -329,17 +369,39 @@ function formatIpv6(bytes: Uint8Array, offset: number): string {
   const isMapped = runStart === 0 && runLength === 5 && groupAt(bytes, offset, 5) === 0xffff;
   const isDotted = isMapped || (runStart === 0 && runLength === 6);
   const groups = isDotted ? 6 : 8;
-  let text = "";
-  for (let group = 0; group < groups; group++) {
+  let at = start;
+  for (let group = 0; group < groups; ) {
     if (group === runStart) {
-      text += "::";
-      group += runLength - 1;
+      out[at++] = COLON;
+      out[at++] = COLON;
+      group += runLength;
     } else {
-      text += (group === 0 || text.endsWith(":") ? "" : ":") + groupAt(bytes, offset, group).toString(16);
+      at = putGroup(out, putColon(out, start, at), groupAt(bytes, offset, group));
+      group += 1;
     }
   }
-  if (isDotted) text += (text.endsWith(":") ? "" : ":") + formatIpv4(bytes, offset + 12);
-  return text;
+  return isDotted ? putIpv4(out, putColon(out, start, at), bytes, offset + 12) : at;
+}
+
+/** The colon between two groups: where something stands before, and no colon yet. */
+function putColon(out: Uint8Array, start: number, at: number): number {
+  if (at === start || out[at - 1] === COLON) return at;
+  out[at] = COLON;
+  return at + 1;
+}
+
+function putGroup(out: Uint8Array, start: number, group: number): number {
+  let at = start;
+  if (group >= 0x1000) out[at++] = lowerHex(group >> 12);
+  if (group >= 0x100) out[at++] = lowerHex((group >> 8) & 0xf);
+  if (group >= 0x10) out[at++] = lowerHex((group >> 4) & 0xf);
+  out[at++] = lowerHex(group & 0xf);
+  return at;
+}
+
+/** The digit as a character. */
+function lowerHex(value: number): number {
+  return value < 10 ? ZERO + value : LOWER_A + value - 10;
 }
 
 function groupAt(bytes: Uint8Array, offset: number, group: number): number {

@@ -1,17 +1,17 @@
 /**
- * The body of an answer that is made while its client reads it, as lines of text. Whoever writes it waits while
- * UNSENT_MAX characters are unread, so that a client that does not read costs no more than that. Main thread.
+ * The body of an answer that is made while its client reads it, as lines. Whoever writes it waits while
+ * UNSENT_MAX bytes are unread, so that a client that does not read costs no more than that. Main thread.
  */
 
-/** What may wait for a client, in characters. */
-const UNSENT_MAX = 256 * 1024;
+import { LineBuffer } from "./line_buffer.ts";
 
-const encoder = new TextEncoder();
+/** What may wait for a client, in bytes. */
+const UNSENT_MAX = 256 * 1024;
 
 export class AnswerStream {
   readonly body: ReadableStream<Uint8Array>;
   readonly #onGone: () => void;
-  #unsent = "";
+  readonly #unsent = new LineBuffer();
   #hasEnded = false;
   #isGone = false;
   #isCancelled = false;
@@ -29,9 +29,18 @@ export class AnswerStream {
   }
 
   send(text: string): void {
-    if (this.#isGone) return;
-    this.#unsent += text;
-    this.#wakePull?.();
+    this.#unsent.text(text);
+    this.flush();
+  }
+
+  /** Where lines are put that no string is made of; {@linkcode flush} sends them. */
+  get out(): LineBuffer {
+    return this.#unsent;
+  }
+
+  flush(): void {
+    if (this.#isGone) this.#unsent.clear();
+    else this.#wakePull?.();
   }
 
   /** So much is unread that the client has to catch up first. */
@@ -58,7 +67,7 @@ export class AnswerStream {
   abandon(): void {
     if (this.#isGone) return;
     this.#isGone = true;
-    this.#unsent = "";
+    this.#unsent.clear();
     this.#wakeWriter?.();
     this.#wakePull?.();
     this.#onGone();
@@ -71,16 +80,14 @@ export class AnswerStream {
 
   /** The client has room for more of the answer. */
   async #pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
-    while (this.#unsent === "" && !this.#hasEnded && !this.#isGone) {
+    while (this.#unsent.length === 0 && !this.#hasEnded && !this.#isGone) {
       await new Promise<void>((resolve) => {
         this.#wakePull = resolve;
       });
     }
     if (this.#isCancelled) return;
-    if (this.#unsent === "") return controller.close();
-    const text = this.#unsent;
-    this.#unsent = "";
-    controller.enqueue(encoder.encode(text));
+    if (this.#unsent.length === 0) return controller.close();
+    controller.enqueue(this.#unsent.take());
     this.#wakeWriter?.();
   }
 }

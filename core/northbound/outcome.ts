@@ -17,7 +17,8 @@ import { Cause, causeOf } from "../rib/retry.ts";
 import type { Rib } from "../rib/rib.ts";
 import type { ErrorJson } from "./api_types.ts";
 import { hintForFailure } from "./hint.ts";
-import { formatResult, type ResultDetails, ResultStatus } from "./result_json.ts";
+import type { LineBuffer } from "./line_buffer.ts";
+import { beginResult, endResult, putSource, type ResultDetails, ResultStatus } from "./result_json.ts";
 import { describeCause, downLinks } from "./waiting.ts";
 
 export const STATUS_OF_OUTCOME: Readonly<Record<Outcome, ResultStatus>> = {
@@ -70,17 +71,17 @@ export class OutcomeReader {
     this.#links = links;
   }
 
-  /** The result as a line of an answer. */
-  line(slot: number, outcome: Outcome, contexts: Contexts): string {
-    return formatResult(
-      contexts.getU32(slot, U32.LINE),
-      this.op(slot, contexts),
-      this.prefix(slot, contexts),
-      this.source(slot, contexts),
-      contexts.getU32(slot, U32.TABLE),
-      STATUS_OF_OUTCOME[outcome],
-      this.details(slot, outcome, contexts),
-    );
+  /** Puts the result into `out`, as a line of an answer. */
+  putLine(out: LineBuffer, slot: number, outcome: Outcome, contexts: Contexts): void {
+    const base = slot * CONTEXT_BYTES;
+    const { u8 } = contexts;
+    const family = u8[base + U8.FAMILY] as Family;
+    const op = this.op(slot, contexts);
+    const line = contexts.getU32(slot, U32.LINE);
+    beginResult(out, line, op, family, u8, base + U8.PREFIX, u8[base + U8.PREFIX_LENGTH]!);
+    putSource(out, family, u8, base + U8.SOURCE, u8[base + U8.SOURCE_LENGTH]!);
+    const details = this.details(slot, outcome, contexts);
+    endResult(out, contexts.getU32(slot, U32.TABLE), STATUS_OF_OUTCOME[outcome], details);
   }
 
   /** What was asked for; of a write of the daemon's own, what was done. */

@@ -1,10 +1,12 @@
 /**
- * The lines of an answer: one for each update, and the summary. They are put together as text, because a million of them
- * through objects and `JSON.stringify` would cost more than the updates themselves. Main thread.
+ * The lines of an answer: one for each update, and the summary. They are put together as bytes, because a million of them
+ * through objects and `JSON.stringify` would cost more than the updates themselves, and as text a third of that. Main
+ * thread.
  */
-import { formatPrefix } from "../model/prefix.ts";
-import { type RouteUpdate, UpdateOp } from "../model/route.ts";
+import { PREFIX_TEXT_MAX, putPrefix } from "../model/prefix.ts";
+import { type Family, type RouteUpdate, UpdateOp } from "../model/route.ts";
 import type { ErrorJson, PlanSummaryJson, ResultStatus as ResultStatusName, SummaryJson } from "./api_types.ts";
+import { bytesOf, LineBuffer, NUMBER_TEXT_MAX, putBytes, putNumber } from "./line_buffer.ts";
 
 /** What became of an update (gRIBI's RIB_PROGRAMMED and FIB_PROGRAMMED, and what else can happen). */
 export const ResultStatus = {
@@ -67,33 +69,61 @@ export function jsonString(text: string): string {
   return NEEDS_ESCAPE.test(text) ? JSON.stringify(text) : `"${text}"`;
 }
 
-/**
- * A result line, with its newline. `prefix` and `source` are text that this program formatted; an empty `source` is left
- * out.
- */
-export function formatResult(
+const LINE = bytesOf('{"line":');
+const INSTALL = bytesOf(',"op":"install","prefix":"');
+const DELETE = bytesOf(',"op":"delete","prefix":"');
+const SOURCE = bytesOf('","source":"');
+const TABLE = bytesOf('","table":');
+const STATUS = RESULT_STATUS_NAMES.map((name) => bytesOf(`,"status":"${name}"`));
+const END = bytesOf("}\n");
+
+/** No line is longer, details aside. */
+const RESULT_MAX = 128 + 2 * NUMBER_TEXT_MAX + 2 * PREFIX_TEXT_MAX;
+
+/** Begins a result line, up to its prefix. */
+export function beginResult(
+  out: LineBuffer,
   line: number,
   op: UpdateOp,
-  prefix: string,
-  source: string,
-  table: number,
-  status: ResultStatus,
-  details?: ResultDetails,
-): string {
-  const opName = op === UpdateOp.INSTALL ? "install" : "delete";
-  let text = `{"line":${line},"op":"${opName}","prefix":"${prefix}",`;
-  if (source !== "") text += `"source":"${source}",`;
-  text += `"table":${table},"status":"${RESULT_STATUS_NAMES[status]!}"`;
-  return details === undefined ? `${text}}\n` : `${text}${formatDetails(details)}}\n`;
+  family: Family,
+  prefix: Uint8Array,
+  offset: number,
+  length: number,
+): void {
+  out.reserve(RESULT_MAX);
+  const { bytes } = out;
+  let at = putNumber(bytes, putBytes(bytes, out.length, LINE), line);
+  at = putBytes(bytes, at, op === UpdateOp.INSTALL ? INSTALL : DELETE);
+  out.length = putPrefix(bytes, at, family, prefix, offset, length);
 }
+
+/** Goes on with the prefix of the sources that the route is for; nothing where it is for all of them. */
+export function putSource(out: LineBuffer, family: Family, source: Uint8Array, offset: number, length: number): void {
+  if (length === 0) return;
+  const { bytes } = out;
+  out.length = putPrefix(bytes, putBytes(bytes, out.length, SOURCE), family, source, offset, length);
+}
+
+/** Ends a result line, with its newline. */
+export function endResult(out: LineBuffer, table: number, status: ResultStatus, details?: ResultDetails): void {
+  const { bytes } = out;
+  const at = putNumber(bytes, putBytes(bytes, out.length, TABLE), table);
+  out.length = putBytes(bytes, at, STATUS[status]!);
+  if (details !== undefined) out.text(formatDetails(details));
+  out.reserve(END.length);
+  out.length = putBytes(out.bytes, out.length, END);
+}
+
+const rejection = new LineBuffer();
 
 /** The result line of an update that could not be admitted, with as much of the route's name as could be read. */
 export function formatRejection(line: number, update: RouteUpdate, error: ErrorJson): string {
-  if (update.family === 0) return `{"line":${line},"status":"rejected","error":${formatError(error)}}\n`;
-  const prefix = formatPrefix(update.family, update.prefix, 0, update.prefixLength);
-  const hasSource = update.sourceLength > 0;
-  const source = hasSource ? formatPrefix(update.family, update.source, 0, update.sourceLength) : "";
-  return formatResult(line, update.op, prefix, source, update.table, ResultStatus.REJECTED, { error });
+  const { family } = update;
+  if (family === 0) return `{"line":${line},"status":"rejected","error":${formatError(error)}}\n`;
+  beginResult(rejection, line, update.op, family, update.prefix, 0, update.prefixLength);
+  putSource(rejection, family, update.source, 0, update.sourceLength);
+  endResult(rejection, update.table, ResultStatus.REJECTED, { error });
+  return rejection.takeText();
 }
 
 /** The answer's last line. */

@@ -176,7 +176,10 @@ export class RouteStream implements UpdateSession {
     this.#underWay -= 1;
     this.#summary[SUMMARY_FIELDS[status]] += 1;
     if (contexts.getU32(slot, U32.BYPASSED) !== 0) this.#summary.bypassed = (this.#summary.bypassed ?? 0) + 1;
-    if (isReported(status, this.#request.ack)) this.#answer.send(this.#parts.outcomes.line(slot, outcome, contexts));
+    if (isReported(status, this.#request.ack)) {
+      this.#parts.outcomes.putLine(this.#answer.out, slot, outcome, contexts);
+      this.#answer.flush();
+    }
     if (this.#underWay === 0) this.#wakeEnd?.();
   }
 

@@ -7,7 +7,6 @@
  */
 import type { Contexts } from "../context/contexts.ts";
 import { U32 } from "../context/layout.ts";
-import { formatPrefix } from "../model/prefix.ts";
 import { UpdateOp } from "../model/route.ts";
 import type { Outcome, UpdateSession } from "../rib/outcome.ts";
 import type { Owner } from "../rib/owners.ts";
@@ -17,7 +16,16 @@ import { AnswerStream } from "./answer_stream.ts";
 import { type SyncSummaryJson, UPDATE_CONTENT_TYPES } from "./api_types.ts";
 import { STATUS_OF_OUTCOME } from "./outcome.ts";
 import { problemResponse } from "./problem.ts";
-import { type AckMode, formatResult, formatSummary, isReported, ResultStatus, SUMMARY_FIELDS } from "./result_json.ts";
+import {
+  type AckMode,
+  beginResult,
+  endResult,
+  formatSummary,
+  isReported,
+  putSource,
+  ResultStatus,
+  SUMMARY_FIELDS,
+} from "./result_json.ts";
 import { type RouteStreamParts, type RouteStreamRequest, STEP_UPDATES, TURN_UPDATES } from "./route_stream.ts";
 import { stageBody } from "./sync_staging.ts";
 import { BodyEnd, UpdateBody } from "./update_body.ts";
@@ -42,6 +50,7 @@ export class SyncStream implements UpdateSession {
   readonly #body: UpdateBody;
   /** What is unsent when the client goes away is dropped, and the sync goes on. */
   readonly #answer = new AnswerStream(() => {});
+  readonly #address = new Uint8Array(16);
   readonly #startedAt: number;
   readonly #summary: SyncSummaryJson = {
     received: 0,
@@ -171,12 +180,12 @@ export class SyncStream implements UpdateSession {
     const { family, route, line } = this.#sync;
     const store = rib.store(family);
     const { table, source, sourceLength } = rib.keyClass(store, route);
-    const address = new Uint8Array(16);
-    store.address(route, address);
-    const prefix = formatPrefix(family, address, 0, store.prefixLength(route));
-    const sourceText = sourceLength === 0 ? "" : formatPrefix(family, source, 0, sourceLength);
-    const details = winner === undefined ? undefined : { winner };
-    this.#answer.send(formatResult(line, UpdateOp.INSTALL, prefix, sourceText, table, status, details));
+    store.address(route, this.#address);
+    const { out } = this.#answer;
+    beginResult(out, line, UpdateOp.INSTALL, family, this.#address, 0, store.prefixLength(route));
+    putSource(out, family, source, 0, sourceLength);
+    endResult(out, table, status, winner === undefined ? undefined : { winner });
+    this.#answer.flush();
   }
 
   onResult(slot: number, outcome: Outcome, contexts: Contexts): void {
@@ -184,7 +193,10 @@ export class SyncStream implements UpdateSession {
     this.#underWay -= 1;
     this.#summary[SUMMARY_FIELDS[status]] += 1;
     if (contexts.getU32(slot, U32.BYPASSED) !== 0) this.#summary.bypassed = (this.#summary.bypassed ?? 0) + 1;
-    if (isReported(status, this.#ack)) this.#answer.send(this.#parts.outcomes.line(slot, outcome, contexts));
+    if (isReported(status, this.#ack)) {
+      this.#parts.outcomes.putLine(this.#answer.out, slot, outcome, contexts);
+      this.#answer.flush();
+    }
     if (this.#underWay === 0) this.#wakeEnd?.();
   }
 

@@ -2,18 +2,44 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { createRouteUpdate, UpdateOp } from "../../../core/model/route.ts";
+import { formatPrefix, packedFamily, packedLength, parsePrefix } from "../../../core/model/prefix.ts";
+import { createRouteUpdate, Family, UpdateOp } from "../../../core/model/route.ts";
+import { LineBuffer } from "../../../core/northbound/line_buffer.ts";
 import {
+  beginResult,
+  endResult,
   formatRejection,
-  formatResult,
   formatSummary,
   jsonString,
+  putSource,
   RESULT_STATUS_NAMES,
+  type ResultDetails,
   ResultStatus,
 } from "../../../core/northbound/result_json.ts";
 import { parseUpdateObject } from "../../../core/northbound/update_json.ts";
 
-describe("formatResult", () => {
+/** The whole line, of prefixes as text; an empty source is for all of them. */
+function resultLine(
+  line: number,
+  op: UpdateOp,
+  prefix: string,
+  source: string,
+  table: number,
+  status: ResultStatus,
+  details?: ResultDetails,
+): string {
+  const out = new LineBuffer();
+  const bytes = new Uint8Array(16);
+  const packed = parsePrefix(prefix, bytes, 0);
+  assert.ok(packed > 0, prefix);
+  beginResult(out, line, op, packedFamily(packed), bytes, 0, packedLength(packed));
+  const sourceLength = source === "" ? 0 : packedLength(parsePrefix(source, bytes, 0));
+  putSource(out, packedFamily(packed), bytes, 0, sourceLength);
+  endResult(out, table, status, details);
+  return out.takeText();
+}
+
+describe("a result line", () => {
   it("writes the design's example", () => {
     const error = {
       code: "ENETUNREACH",
@@ -22,7 +48,7 @@ describe("formatResult", () => {
     };
     const details = { provider: "kernel", error };
     assert.equal(
-      formatResult(1, UpdateOp.INSTALL, "203.0.113.0/24", "", 254, ResultStatus.FIB_FAILED, details),
+      resultLine(1, UpdateOp.INSTALL, "203.0.113.0/24", "", 254, ResultStatus.FIB_FAILED, details),
       '{"line":1,"op":"install","prefix":"203.0.113.0/24","table":254,"status":"fib_failed","provider":"kernel",' +
         '"error":{"code":"ENETUNREACH","message":"Nexthop has invalid gateway",' +
         '"hint":"no route to 10.9.9.9 on v0; is it a connected address, or is onlink meant?"}}\n',
@@ -34,7 +60,7 @@ describe("formatResult", () => {
     fc.assert(
       fc.property(text, text, text, text, (provider, winner, message, waitingFor) => {
         const details = { provider, winner, waitingFor, error: { code: "X", field: "f", message } };
-        const line = formatResult(7, UpdateOp.DELETE, "::/0", "::1/128", 5, ResultStatus.SKIPPED, details);
+        const line = resultLine(7, UpdateOp.DELETE, "::/0", "::1/128", 5, ResultStatus.SKIPPED, details);
         assert.equal(line.indexOf("\n"), line.length - 1);
         const expected = {
           line: 7,
@@ -48,6 +74,30 @@ describe("formatResult", () => {
         assert.deepEqual(JSON.parse(line), expected);
       }),
     );
+  });
+
+  it("has whatever numbers and prefixes there are", () => {
+    const u32 = fc.integer({ min: 0, max: 0xffff_ffff });
+    const status = fc.constantFrom(...Object.values(ResultStatus));
+    const prefix = fc.oneof(
+      fc.ipV4().map((address) => `${address}/32`),
+      fc.uint8Array({ minLength: 16, maxLength: 16 }).map((bytes) => formatPrefix(Family.IPV6, bytes, 0, 128)),
+    );
+    fc.assert(
+      fc.property(u32, u32, prefix, status, (line, table, prefix, status) => {
+        const text = resultLine(line, UpdateOp.INSTALL, prefix, "", table, status);
+        assert.equal(
+          text,
+          `${JSON.stringify({ line, op: "install", prefix, table, status: RESULT_STATUS_NAMES[status] })}\n`,
+        );
+      }),
+    );
+    for (const line of [0, 9, 10, 99, 100, 4_294_967_295]) {
+      assert.match(
+        resultLine(line, UpdateOp.DELETE, "0.0.0.0/0", "", 1, 0),
+        new RegExp(`^{"line":${line},"op":"delete"`),
+      );
+    }
   });
 
   it("names every status", () => {
