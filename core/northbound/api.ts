@@ -45,6 +45,7 @@ import { describeDplane, describeHealth, readinessReasons } from "./status.ts";
 import { Trend } from "./trend.ts";
 import { type NameResolver, UPDATE_DEFAULTS, type UpdateDefaults } from "./update_rules.ts";
 import { webEndpoints } from "./web_files.ts";
+import { WithdrawalRoom } from "./withdrawals.ts";
 
 export interface ApiParts extends AuditParts, FpmParts, ProvidersParts {
   /** What happened to routes; it observes the RIB. */
@@ -161,7 +162,8 @@ function createStreamParts(
   const { rib, dataplane, log, shutdown } = parts;
   const { defaults = UPDATE_DEFAULTS, collectGarbage = () => {}, bodyIdleMs = BODY_IDLE_MS } = parts;
   const given = { rib, dataplane, defaults, collectGarbage, log, shutdown, bodyIdleMs };
-  return { ...given, outcomes, resolver: createResolver(parts), pacer, counters };
+  const withdrawalRoom = new WithdrawalRoom();
+  return { ...given, outcomes, resolver: createResolver(parts), pacer, withdrawalRoom, counters };
 }
 
 function updateRoutes({ rib, dataplane, links }: ApiParts, streams: RouteStreamParts, access: OwnerAccess): Handler {

@@ -5,12 +5,16 @@
  * the body in the client's socket; and a client that does not read its results is not read from either, once enough of
  * them wait. What is held for one client is then one chunk of its body, those results, and the results of what is under
  * way, which the pool of contexts bounds.
+ *
+ * Withdrawals are the exception: they wait in `withdrawals.ts`, while there is no room, and are admitted by a loop of their own
+ * in the order that is best. What is held for all clients together is then some MiB more.
  */
+import type { AttrsMemo } from "../context/attrs_store.ts";
 import type { Contexts } from "../context/contexts.ts";
 import { U32 } from "../context/layout.ts";
 import type { Dataplane } from "../dataplane/dataplane.ts";
 import type { Log } from "../log.ts";
-import { createRouteUpdate } from "../model/route.ts";
+import { createRouteUpdate, type RouteUpdate } from "../model/route.ts";
 import type { Outcome, UpdateSession } from "../rib/outcome.ts";
 import type { Owner } from "../rib/owners.ts";
 import type { Rib } from "../rib/rib.ts";
@@ -24,6 +28,7 @@ import { type AckMode, formatRejection, formatSummary, isReported, SUMMARY_FIELD
 import { SplitKind } from "./splitter.ts";
 import { BodyEnd, UpdateBody } from "./update_body.ts";
 import type { NameResolver, UpdateDefaults } from "./update_rules.ts";
+import { type WithdrawalRoom, Withdrawals } from "./withdrawals.ts";
 
 /** Updates admitted before the next session in line has its turn, and those between two looks at the clock. */
 export const TURN_UPDATES = 256;
@@ -36,6 +41,7 @@ export interface RouteStreamParts {
   resolver: NameResolver;
   defaults: UpdateDefaults;
   pacer: Pacer;
+  withdrawalRoom: WithdrawalRoom;
   counters: NorthboundCounters;
   collectGarbage: () => void;
   log: Log;
@@ -60,9 +66,15 @@ export class RouteStream implements UpdateSession {
   readonly #session: number;
   readonly #startedAt: number;
   readonly #update = createRouteUpdate();
+  /** An update has been read that cannot be admitted yet. */
+  #isHeld = false;
+  readonly #withdrawals: Withdrawals;
+  readonly #withdrawn = createRouteUpdate();
+  /** Admits the withdrawals that wait; null while none do. */
+  #withdrawing: Promise<void> | null = null;
   readonly #summary: Omit<SummaryJson, "elapsedMs">;
   #underWay = 0;
-  /** The client has gone: what was admitted is carried out, and nobody is told. */
+  /** The client has gone: what was read is carried out, and nobody is told. */
   #isAbandoned = false;
   #hasEnded = false;
   /** Wakes who waits for the last result. */
@@ -83,6 +95,7 @@ export class RouteStream implements UpdateSession {
     };
     this.#body = new UpdateBody(request.body, request.contentType, parts);
     this.#answer = new AnswerStream(() => this.#abandon());
+    this.#withdrawals = new Withdrawals(parts.withdrawalRoom);
     this.#session = parts.rib.openSession(this);
     parts.counters.streamsOpened += 1;
     parts.counters.streamsOpen += 1;
@@ -103,6 +116,7 @@ export class RouteStream implements UpdateSession {
     try {
       while (!this.#isAbandoned && (await this.#body.read())) await this.#takeUpdates();
       if (this.#body.end === BodyEnd.BROKEN) this.#answer.abandon();
+      await this.#withdrawing;
       while (this.#underWay > 0 && !this.#isAbandoned) await this.#lastResult();
       const elapsedMs = Math.round((dataplane.clock.now() - this.#startedAt) * 1000) / 1000;
       this.#answer.send(formatSummary({ ...this.#summary, elapsedMs }));
@@ -124,7 +138,9 @@ export class RouteStream implements UpdateSession {
     let hasMore = true;
     while (hasMore && !this.#isAbandoned) {
       await this.#answer.waitForRoom();
-      await dataplane.waitForRoom();
+      // What waits to be withdrawn has to be admitted before anything but more of the same.
+      if (this.#isHeld) await this.#withdrawing;
+      if (this.#withdrawing === null) await dataplane.waitForRoom();
       hasMore = this.#takeTurn();
       // Ends the turn in any case, so that the next in line gets one.
       rib.flush();
@@ -134,41 +150,84 @@ export class RouteStream implements UpdateSession {
 
   /** Takes some updates. True if there are more. */
   #takeTurn(): boolean {
-    const { dataplane, pacer } = this.#parts;
-    // What comes to a dataplane that takes no more is rejected, for which there is always room.
-    const room = dataplane.isAccepting() ? dataplane.room() : TURN_UPDATES;
-    const limit = Math.min(TURN_UPDATES, room);
-    for (let taken = 0; taken < limit && !this.#isAbandoned; taken++) {
+    const { pacer } = this.#parts;
+    let room = this.#room();
+    for (let taken = 0; taken < TURN_UPDATES && !this.#isAbandoned; taken++) {
       // One that was not like an earlier one may have taken long.
       if ((taken % STEP_UPDATES === 0 || this.#body.attrsMemo === null) && pacer.isOver()) return true;
-      const kind = this.#body.next();
-      if (kind === SplitKind.NONE) return false;
-      this.#take(kind);
+      if (!this.#isHeld) {
+        const kind = this.#body.next();
+        if (kind === SplitKind.NONE) return false;
+        if (!this.#read(kind)) continue;
+      }
+      const isFree = this.#withdrawing === null && room > 0;
+      this.#isHeld = !isFree && !this.#withdrawals.takes(this.#update);
+      if (this.#isHeld) return true;
+      if (isFree) {
+        room -= 1;
+        this.#admit(this.#update, this.#body.line, this.#body.attrsMemo);
+      } else this.#withdrawLater();
     }
     return true;
   }
 
-  #take(kind: SplitKind): void {
-    const { rib, dataplane, resolver, defaults, shutdown } = this.#parts;
-    const { owner } = this.#request;
-    const { line } = this.#body;
-    this.#summary.received += 1;
-    const update = this.#update;
-    const error = this.#body.parse(kind, update, resolver, defaults);
-    if (error !== null) return this.#reject(line, error);
-    // The dataplane may take work still, of the daemon itself: the withdrawal of all routes.
-    if (shutdown.aborted || !dataplane.isAccepting()) return this.#reject(line, describeRefusal(dataplane));
-    this.#underWay += 1;
-    const refused = rib.admit(update, owner, this.#session, line, this.#body.attrsMemo);
-    if (refused === null) return;
-    this.#underWay -= 1;
-    this.#reject(line, describeAdmissionError(refused, rib, owner, update));
+  /** Updates that may be admitted now. */
+  #room(): number {
+    const { dataplane } = this.#parts;
+    // What comes to a dataplane that takes no more is rejected, for which there is always room.
+    return dataplane.isAccepting() ? dataplane.room() : TURN_UPDATES;
   }
 
-  #reject(line: number, error: ErrorJson): void {
+  /** Reads an update; one that is wrong has its result at once, and false is returned. */
+  #read(kind: SplitKind): boolean {
+    const { resolver, defaults } = this.#parts;
+    this.#summary.received += 1;
+    const error = this.#body.parse(kind, this.#update, resolver, defaults);
+    if (error !== null) this.#reject(this.#body.line, this.#update, error);
+    return error === null;
+  }
+
+  #admit(update: RouteUpdate, line: number, memo: AttrsMemo | null): void {
+    const { rib, dataplane, shutdown } = this.#parts;
+    const { owner } = this.#request;
+    // The dataplane may take work still, of the daemon itself: the withdrawal of all routes.
+    if (shutdown.aborted || !dataplane.isAccepting()) return this.#reject(line, update, describeRefusal(dataplane));
+    this.#underWay += 1;
+    const refused = rib.admit(update, owner, this.#session, line, memo);
+    if (refused === null) return;
+    this.#underWay -= 1;
+    this.#reject(line, update, describeAdmissionError(refused, rib, owner, update));
+  }
+
+  #withdrawLater(): void {
+    this.#withdrawals.push(this.#update, this.#body.line);
+    this.#withdrawing ??= this.#withdraw().catch((error: unknown) => {
+      this.#parts.log.error("Withdrawals failed", { error: String(error) });
+      this.#answer.abandon();
+    });
+  }
+
+  /** Admits the withdrawals that wait, as there is room, until none do. */
+  async #withdraw(): Promise<void> {
+    const { dataplane, rib, pacer } = this.#parts;
+    while (this.#withdrawals.count > 0) {
+      await this.#answer.waitForRoom();
+      await dataplane.waitForRoom();
+      const limit = Math.min(TURN_UPDATES, this.#room());
+      for (let taken = 0; taken < limit && this.#withdrawals.count > 0; taken++) {
+        const line = this.#withdrawals.next(this.#withdrawn);
+        this.#admit(this.#withdrawn, line, null);
+      }
+      rib.flush();
+      if (pacer.isOver()) await pacer.pause();
+    }
+    this.#withdrawing = null;
+  }
+
+  #reject(line: number, update: RouteUpdate, error: ErrorJson): void {
     this.#parts.dataplane.countUpdateError();
     this.#summary.rejected += 1;
-    if (this.#request.ack !== "none") this.#answer.send(formatRejection(line, this.#update, error));
+    if (this.#request.ack !== "none") this.#answer.send(formatRejection(line, update, error));
   }
 
   onResult(slot: number, outcome: Outcome, contexts: Contexts): void {

@@ -14,6 +14,7 @@ import { OutcomeReader } from "../../core/northbound/outcome.ts";
 import { Pacer } from "../../core/northbound/pacer.ts";
 import type { RouteStreamParts } from "../../core/northbound/route_stream.ts";
 import { UPDATE_DEFAULTS } from "../../core/northbound/update_rules.ts";
+import { WithdrawalRoom } from "../../core/northbound/withdrawals.ts";
 import { Drift, type DriftEvent } from "../../core/rib/drift.ts";
 import { Journal } from "../../core/rib/journal.ts";
 import { NexthopGroups } from "../../core/rib/nexthop_groups.ts";
@@ -129,6 +130,7 @@ export class SimDaemon {
       },
       defaults: { ...UPDATE_DEFAULTS, distance: OWNER_DISTANCE_DEFAULT },
       pacer: new Pacer(clock),
+      withdrawalRoom: new WithdrawalRoom(),
       counters: new NorthboundCounters(),
       collectGarbage: () => {},
       bodyIdleMs: BODY_IDLE_MS,

@@ -284,6 +284,71 @@ describe("POST /v1/routes", () => {
     assert.equal(harness.rib.counts().ipv4, admitted);
   });
 
+  const OF_EACH_LENGTH = 500;
+  /** More prefixes than there are contexts, of two lengths, the shorter first. */
+  const WITHDRAWN = [16, 24].flatMap((length) =>
+    Array.from({ length: OF_EACH_LENGTH }, (_, number) => `${10 + (number >> 8)}.${number & 255}.0.0/${length}`),
+  );
+  const ALL = WITHDRAWN.length;
+  const withdrawalLines = (prefixes: readonly string[]): string =>
+    prefixes.map((prefix) => `${JSON.stringify({ op: "delete", prefix })}\n`).join("");
+  const installLines = (prefixes: readonly string[]): string =>
+    prefixes.map((prefix) => `${JSON.stringify({ prefix, type: "blackhole" })}\n`).join("");
+
+  const admitted = (): number => harness.dataplane.snapshot().routeUpdates;
+
+  it("takes withdrawals in while the queue is full, and has the longest admitted first, before what follows", async () => {
+    await harness.post(installLines(WITHDRAWN));
+    const told: number[] = [];
+    harness.kernel.holds = true;
+    harness.kernel.answer = (io, slot) => {
+      told.push(io.contexts.getU32(slot, U32.LINE));
+      io.contexts.succeed(slot);
+    };
+    // The prefix that waits longest is wanted again.
+    const again = WITHDRAWN[OF_EACH_LENGTH - 1]!;
+    const pending = harness.post(withdrawalLines(WITHDRAWN) + installLines([again]));
+    await until("nothing more is admitted", isStill(admitted));
+    harness.kernel.release();
+    const { results, summary } = await pending;
+    assert.deepEqual([summary.fibProgrammed, results.length], [ALL + 1, ALL + 1]);
+    assert.equal(new Set(results.map(({ line }) => line)).size, ALL + 1);
+    assert.equal(harness.rib.counts().ipv4, 1);
+    const direct = told.findIndex((line) => line > OF_EACH_LENGTH);
+    assert.ok(direct > 0 && direct < OF_EACH_LENGTH, `${direct} were admitted before there was no room`);
+    // Both lengths in their order, the longer first; then what came behind them.
+    const wanted = Array.from({ length: OF_EACH_LENGTH }, (_, index) => OF_EACH_LENGTH + 1 + index);
+    for (let line = direct + 1; line <= OF_EACH_LENGTH; line++) wanted.push(line);
+    assert.deepEqual(told.slice(direct), [...wanted, ALL + 1]);
+    assert.equal(harness.dataplane.pool.free, harness.dataplane.pool.size);
+  });
+
+  it("rejects withdrawals that wait when the shutdown begins, each with a result", async () => {
+    await harness.post(installLines(WITHDRAWN));
+    harness.kernel.holds = true;
+    const pending = harness.post(withdrawalLines(WITHDRAWN));
+    await until("nothing more is admitted", isStill(admitted));
+    harness.dataplane.preFinish();
+    harness.shutdown.abort();
+    harness.kernel.release();
+    const { results, summary } = await pending;
+    assert.deepEqual([results.length, summary.received, summary.fibProgrammed + summary.rejected], [ALL, ALL, ALL]);
+    assert.ok(summary.rejected > 100, `${summary.rejected} were rejected`);
+    const codes = new Set(results.filter(({ status }) => status === "rejected").map(({ error }) => error?.code));
+    assert.deepEqual([...codes], ["SHUTTING_DOWN"]);
+  });
+
+  it("carries out withdrawals that wait when their client goes away", async () => {
+    await harness.post(installLines(WITHDRAWN));
+    harness.kernel.holds = true;
+    const response = await harness.app.request("/v1/routes", { method: "POST", body: withdrawalLines(WITHDRAWN) });
+    await until("nothing more is admitted", isStill(admitted));
+    await response.body!.cancel();
+    harness.kernel.release();
+    await until("all are withdrawn", () => harness.rib.counts().ipv4 === 0);
+    await until("all contexts are back", () => harness.dataplane.pool.free === harness.dataplane.pool.size);
+  });
+
   it("does not read on from a client that takes no results", async () => {
     let pulled = 0;
     const body = new ReadableStream<Uint8Array>(
