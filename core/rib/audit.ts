@@ -11,7 +11,7 @@ import { Family } from "../model/route.ts";
 import { type Drift, DriftKind } from "./drift.ts";
 import type { Rib } from "./rib.ts";
 import { RouteSet } from "./route_set.ts";
-import { NO_ROUTE } from "./route_store.ts";
+import { NO_ROUTE, RouteState } from "./route_store.ts";
 import { walkRoutes } from "./walk.ts";
 
 /** What an audit came to. */
@@ -126,7 +126,12 @@ export class Audit {
     await walkRoutes(rib, (family, store, route) => {
       const isComplete = family === Family.IPV6 ? complete.ipv6 : complete.ipv4;
       if (!isComplete || store.programmed(route) === NO_ATTRS || this.#seen.has(family, route)) return;
-      if (this.#touched.has(family, route) || store.isInFlight(route)) return;
+      if (this.#touched.has(family, route) || store.isInFlight(route)) {
+        // A write that is refused says nothing of what was there before.
+        const isRefused = store.isInFlight(route) || store.state(route) === RouteState.FAILED;
+        if (isRefused && this.#drift.keep(family, route)) this.#hasMore = true;
+        return;
+      }
       report.missing += 1;
       rib.lose(family, route, this.#drift.found(DriftKind.MISSING, family, route));
     });
@@ -178,7 +183,11 @@ export class Audit {
 
   /** Somebody has put a route beside ours, or before it. An install that meets them takes them away and makes it anew. */
   #judgeTwin(family: Family, route: number): void {
-    if (!this.#isJudgeable(family, route)) return;
+    // What has been written to it since took the place of one of the two, or one that is to go yet takes one along.
+    if (!this.#isJudgeable(family, route) || this.#rib.store(family).desired(route) === NO_ATTRS) {
+      this.#hasMore = true;
+      return;
+    }
     this.#report.changed += 1;
     // What the kernel has refused meanwhile it may have refused because of the two.
     this.#rib.pardon(family, route);

@@ -286,6 +286,59 @@ describe("audit", () => {
     await harness.stop();
   });
 
+  it("asks for another reading where a route is there twice that is written to before it is judged", async () => {
+    const { harness, fib, begin, settle } = await auditHarness();
+    const reading = begin();
+    for (const [number, gateway] of fib.routes) reading.take(recordOf(numberedUpdate(number, 1, gateway)));
+    reading.take(recordOf(numberedUpdate(3, 1, 77)));
+    harness.install(3, 9);
+    await settle();
+    const report = await reading.finish(COMPLETE);
+    assert.deepEqual([counts(report), report.complete], [[6, 0, 0, 0], false]);
+    await harness.stop();
+  });
+
+  it("leaves a route that is to go and is there twice to another reading, when the first of them is gone", async () => {
+    const { harness, fib, begin, settle } = await auditHarness();
+    const { rib } = harness;
+    const reading = begin();
+    for (const gateway of [8, 9]) reading.take(recordOf(numberedUpdate(8, 1, gateway)));
+    for (const [number, gateway] of fib.routes) reading.take(recordOf(numberedUpdate(number, 1, gateway)));
+    assert.equal((await reading.finish(COMPLETE)).complete, false);
+    // It is nobody's, and the dataplane has not come to its deletion.
+    const second = begin();
+    for (const gateway of [8, 9]) second.take(recordOf(numberedUpdate(8, 1, gateway)));
+    for (const [number, gateway] of fib.routes) second.take(recordOf(numberedUpdate(number, 1, gateway)));
+    const report = await second.finish(COMPLETE);
+    assert.deepEqual([counts(report), report.complete], [[7, 0, 0, 0], false]);
+    await settle();
+    assert.deepEqual(fib.ops, ["delete 8"]);
+    assert.equal(rib.counts().ipv4, 5);
+    await harness.stop();
+  });
+
+  it("asks for another reading where the kernel may have dropped a route that was refused another meanwhile", async () => {
+    const { harness, drift, fib, begin, settle } = await auditHarness();
+    for (const silent of ["link v0", ""]) {
+      if (silent !== "") drift.hearSilent(silent);
+      drift.beginReading();
+      const reading = begin();
+      for (const [number, gateway] of fib.routes) {
+        if (number !== 3) reading.take(recordOf(numberedUpdate(number, 1, gateway)));
+      }
+      fib.refused = 9;
+      harness.install(3, 9);
+      await settle();
+      const report = await reading.finish(COMPLETE);
+      drift.endReading();
+      // What was heard is kept for the next reading, which can tell no more than this one.
+      assert.deepEqual([counts(report), report.complete], [[4, 0, 0, 0], false]);
+    }
+    harness.install(3, 3);
+    await settle();
+    await harness.stop();
+  });
+
   it("is not broken off any more once it judges what was read", async () => {
     // So slow that it pauses now and then.
     let time = SYSTEM_CLOCK.now();
