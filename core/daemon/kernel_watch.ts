@@ -276,6 +276,8 @@ export class KernelWatch {
     const { rib, log } = this.#options;
     switch (message.type) {
       case "links":
+        // Whoever asks for them anew has lost notifications, or has taken over from a thread that heard them.
+        if (!this.#isAdopting) this.#options.drift.hearLoss();
         return this.#replaceLinks(message.links);
       case "changes":
         for (const change of message.changes) this.#onChange(change);

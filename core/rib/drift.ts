@@ -127,10 +127,10 @@ export class Drift {
     if (authors.size < FIGHTS_MAX) authors.set(routeKey(family, route), { by, protocol, isKernel: portId === 0 });
   }
 
-  /** Whether somebody was heard to change or delete the route, and no reading has shown yet what that came to. */
+  /** Whether somebody was heard to change or delete the route, or may have been, and no reading has shown yet what that came to. */
   isHeard(family: Family, route: number): boolean {
     const key = routeKey(family, route);
-    return this.#since.authors.has(key) || this.#before.authors.has(key);
+    return [this.#since, this.#before].some(({ authors, isLost }) => isLost || authors.has(key));
   }
 
   /** Notes that something has changed with which the kernel drops routes without a word, such as `link v0`. */

@@ -66,6 +66,19 @@ describe("drift", () => {
     assert.deepEqual(told, ["ip[42] 0 1", "the kernel with link v0 0 1"]);
   });
 
+  it("is sure of no route while something was lost, until a reading has ended that began after", () => {
+    const { drift } = listen();
+    const isSure = (): boolean => !drift.isHeard(Family.IPV4, 7);
+    drift.beginReading();
+    drift.hearLoss();
+    drift.endReading();
+    assert.ok(!isSure(), "it may be from after the reading");
+    drift.beginReading();
+    assert.ok(!isSure());
+    drift.endReading();
+    assert.ok(isSure());
+  });
+
   it("names some of the links that routes may have gone with", () => {
     const { drift, told } = listen();
     for (let n = 0; n < 3; n++) drift.hearSilent(`link v${n}`);
