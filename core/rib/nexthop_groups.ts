@@ -411,6 +411,8 @@ export class NexthopGroups implements GroupResolver {
     for (const group of groups) {
       if (this.#groups.get(group.number) !== group) this.#forget(group);
       else if (group.failure !== null) this.#retryLater();
+      // A member that came into doubt while the group was brought.
+      else if (group.object?.members.some(({ single }) => !single.isHeld)) this.#mark(group);
       if (this.#groups.get(group.number) === group) this.#settleSet(group);
       if (group.targets.isLarge) group.targets.purge();
     }
@@ -486,10 +488,7 @@ export class NexthopGroups implements GroupResolver {
       return null;
     }
     this.objects.endWrite(object, failure === null);
-    if (failure === null) {
-      object.resilient = resilient;
-      object.isInDoubt = false;
-    }
+    if (failure === null) Object.assign(object, { resilient, isInDoubt: false });
     if (failure?.error === ENOENT) this.note(DriftKind.MISSING, object.id, NOBODY_HEARD);
     if (failure?.error === ENOENT || object.members.length === 0) {
       this.objects.loseGroup(object, "");
@@ -521,7 +520,8 @@ export class NexthopGroups implements GroupResolver {
       }
       this.objects.forgetGroup(object);
       if (failure === null) {
-        // All its links went while it was made, and it with them.
+        // All its links went while it was made, and it with them, or they had come back before: then it is there.
+        this.#retire(this.objects.addGroup(object.id, resilient), [], true);
         this.#mark(group);
         return null;
       }

@@ -34,6 +34,8 @@ export interface SingleObject {
   mayBeThere: boolean;
   /** Groups that have it in the kernel, or are just being written with it. */
   groups: Set<GroupObject>;
+  /** How often it was written, or found in the kernel. */
+  lives: number;
   /** How often it was lost; an answer to a write from before the last time says nothing. */
   losses: number;
   /** Why the kernel refused it the last time. */
@@ -130,6 +132,7 @@ export class NexthopObjects {
       isHeld: false,
       mayBeThere: false,
       groups: new Set(),
+      lives: 0,
       losses: 0,
       failure: null,
       isUnclaimed: false,

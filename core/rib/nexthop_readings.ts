@@ -83,7 +83,9 @@ export class NexthopReadings {
     if (single === undefined && group === undefined) return false;
     this.#groups.note(action === "delete" ? DriftKind.MISSING : DriftKind.CHANGED, id, change);
     if (action === "delete") {
-      if (single !== undefined) this.#objects.loseSingle(single, by);
+      // The one that is there now may have been written after that, and before it was heard.
+      if (single !== undefined && single.lives > 1) this.#doubtSingle(single);
+      else if (single !== undefined) this.#objects.loseSingle(single, by);
       if (group !== undefined) this.#objects.loseGroup(group, by);
     } else {
       if (single !== undefined) this.#doubtSingle(single);
@@ -104,6 +106,7 @@ export class NexthopReadings {
     if (object?.kind !== NexthopObjectKind.SINGLE) return;
     const single = this.#objects.addSingle(id, object.nexthop);
     single.isHeld = true;
+    single.lives = 1;
     single.isUnclaimed = true;
   }
 

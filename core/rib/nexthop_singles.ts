@@ -42,6 +42,7 @@ export class NexthopSingles {
     const { losses } = single;
     for (let tried = 0; tried < NUMBERS_TRIED_MAX; tried++) {
       this.#objects.touched?.add(single.id);
+      single.lives += 1;
       const failure = await this.#writer.install(single.id, singleObject(single), null);
       single.failure = failure;
       // What is refused leaves there what may have been there before.
@@ -53,8 +54,10 @@ export class NexthopSingles {
       this.#events.onUnsure();
       this.#objects.renumber(single);
     }
-    // An answer from before its link went says nothing.
-    single.isHeld = single.failure === null && single.losses === losses;
+    // An answer from before its link went says nothing; it may have been written after that was told.
+    const isLost = single.losses !== losses;
+    single.isHeld = single.failure === null && !isLost;
+    if (single.failure === null && isLost) single.mayBeThere = true;
   }
 
   /** Deletes those that no group has. */

@@ -208,6 +208,23 @@ describe("nexthop groups", () => {
     await bench.close();
   });
 
+  it("leaves nothing of a group of which old news came while it was made", async () => {
+    const bench = await NexthopBench.start();
+    await bench.groups.isUsingObjects();
+    bench.kernel.afterWrite = (object) => {
+      if (object?.kind !== NexthopObjectKind.GROUP) return;
+      bench.kernel.afterWrite = () => {};
+      // The kernel has kept it: the link was there again before it was written.
+      for (const up of [false, true]) bench.notice(2, up);
+    };
+    await bench.groups.set(7, group([nexthop(2, 9)]));
+    await bench.settled();
+    assert.equal(bench.held(7), "2.9*1");
+    const groups = () => bench.kernel.objects.values().filter(({ kind }) => kind === NexthopObjectKind.GROUP);
+    await until("the first one is gone", () => [...groups()].length === 1);
+    await bench.close();
+  });
+
   it("goes over to the backup members while no member can be used, and back", async () => {
     const bench = await NexthopBench.start();
     await bench.groups.set(7, group([nexthop(2, 9)], { backup: [nexthop(3, 5), nexthop(4, 5)] }));

@@ -61,6 +61,27 @@ describe("readings of nexthop objects", () => {
     await bench.close();
   });
 
+  it("believes no deletion that may be older than what is there now", async () => {
+    const bench = await NexthopBench.start();
+    bench.watch();
+    await bench.groups.set(7, group([nexthop(2, 9)]));
+    bench.route(1, 7);
+    await bench.settled();
+    for (const up of [false, true]) bench.setLink(2, up);
+    await bench.settled();
+    bench.told.length = 0;
+    const { objects, messages } = bench.kernel;
+    const before = [bench.id(7), objects.size, messages.route];
+    const [single] = [...objects].find(([, { kind }]) => kind === NexthopObjectKind.SINGLE)!;
+    const change = { kind: "nexthop", action: "delete", id: single, protocol: 210, portId: 5, by: "ip[5]" } as const;
+    bench.readings.onChange(change);
+    await bench.settled();
+    assert.deepEqual(bench.told, [`${single - NEXTHOP_ID_MIN} of [7] missing by ip[5], 1: 0`]);
+    assert.deepEqual([bench.id(7), objects.size, messages.route], before);
+    assert.ok(bench.isProgrammed(1));
+    await bench.close();
+  });
+
   it("gives no group the number of one that was taken over and has vanished", async () => {
     const bench = await NexthopBench.start();
     const [single, taken] = [NEXTHOP_ID_MIN, NEXTHOP_ID_MIN + 3];
