@@ -12,7 +12,7 @@
 import { assert } from "../assert.ts";
 import { type Clock, SYSTEM_CLOCK } from "../clock.ts";
 import type { Contexts } from "../context/contexts.ts";
-import { ContextFlag, ContextStatus, DplaneError, F64, U8 } from "../context/layout.ts";
+import { ContextFlag, ContextStatus, DplaneError, F64, U8, U32 } from "../context/layout.ts";
 import type { Doorbell } from "../ring/doorbell.ts";
 import type { RingConsumer, RingProducer } from "../ring/spsc_ring.ts";
 import { LoopCounter, ProviderCounter } from "./counters.ts";
@@ -196,6 +196,10 @@ export class DataplaneLoop {
    */
   #undoFrom(position: number, slot: number): void {
     const { contexts } = this.#parts;
+    let missing = 0;
+    for (let at = 0; at <= position + 1; at++) missing |= this.#gaps[at]!;
+    // One that has done its part, and whose thread has ended since, cannot take it back.
+    if ((missing & ~contexts.getU32(slot, U32.BYPASSED)) !== 0) contexts.setFlag(slot, ContextFlag.UNDO_FAILED);
     // On its way back already: go on from the provider that has just put it out.
     for (let at = position; at >= 0; at--) {
       const station = this.#stations[at]!;

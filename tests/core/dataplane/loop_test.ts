@@ -462,6 +462,25 @@ describe("a provider whose thread has ended", () => {
     pipeline.assertSettled(3);
   });
 
+  it("cannot take back what it has done, which is said of what fails behind it, and of nothing that passed it by", () => {
+    const pipeline = new SteppedPipeline();
+    const gone = pipeline.add(KERNEL, new ScriptedProvider(programs), { threaded: true });
+    const last = pipeline.add(POST_KERNEL, new ScriptedProvider(fails(101)), { threaded: true });
+    const isUndone = (slot: number): boolean => !pipeline.contexts.hasFlag(slot, ContextFlag.UNDO_FAILED);
+    const done = pipeline.admit(2);
+    pipeline.loop.runCycle();
+    gone.runner.runOnce();
+    pipeline.loop.runCycle();
+    pipeline.detach(gone);
+    last.runner.runOnce();
+    assert.deepEqual(pipeline.drain(), done);
+    assert.deepEqual(done.map(isUndone), [false, false]);
+    const passing = pipeline.admit(1);
+    assert.deepEqual(pipeline.drain(), passing);
+    assert.deepEqual(passing.map(isUndone), [true]);
+    pipeline.assertSettled(3);
+  });
+
   it("hands back at once what the last provider had put out", () => {
     const pipeline = new SteppedPipeline();
     const seat = pipeline.add(KERNEL, new ScriptedProvider(programs), { threaded: true });
