@@ -7,6 +7,7 @@
 import { CONTEXT_BYTES, METRIC_IPV6_ZERO } from "../../core/constants.ts";
 import type { Contexts } from "../../core/context/contexts.ts";
 import { U8, U32 } from "../../core/context/layout.ts";
+import { NexthopObjectKind } from "../../core/context/nexthop_object.ts";
 import { Family } from "../../core/model/route.ts";
 import { ERRNO } from "../../ffi/libc/errno.ts";
 import type { Libc } from "../../ffi/libc/symbols.ts";
@@ -94,6 +95,13 @@ export class Holders {
     if (found < 0) return found;
     const length = messageLength(this.#answerView, found, ANSWER_BYTES);
     return decodeNexthop(this.#answerView, found, length, this.#nexthop)?.protocol ?? HOLDER_UNKNOWN;
+  }
+
+  /** Of what kind the object is that {@linkcode nexthop} has found. */
+  get nexthopKind(): NexthopObjectKind {
+    const { group, groupType } = this.#nexthop;
+    if (group.length === 0) return NexthopObjectKind.SINGLE;
+    return groupType === c.NEXTHOP_GRP_TYPE_RES ? NexthopObjectKind.RESILIENT : NexthopObjectKind.GROUP;
   }
 
   close(): void {

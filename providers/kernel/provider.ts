@@ -270,17 +270,20 @@ class KernelProvider implements Provider {
     this.#addNew(io, slot, attrs, NLM_F_CREATE | NLM_F_REPLACE);
   }
 
-  /** Replaces the nexthop object that is in the way if it is ours. */
+  /** Replaces the nexthop object that is in the way if it is ours, and of the same kind: the kernel changes no other. */
   #makeAgain(io: ProviderIo, slot: number): void {
     const { contexts } = io;
     const id = contexts.getU32(slot, U32.NEXTHOP_ID);
+    const attrs = contexts.getU32(slot, U32.ATTRS);
     const holder = this.#holders.nexthop(id);
-    if (holder === this.#options.protocol || holder === HOLDER_NONE) {
+    const isOurs = holder === this.#options.protocol;
+    const isOfKind = isOurs && this.#holders.nexthopKind === readNexthopObject(this.#attrs, attrs).kind;
+    if (isOfKind || holder === HOLDER_NONE) {
       const flag = holder === HOLDER_NONE ? NLM_F_EXCL : NLM_F_REPLACE;
-      this.#addNew(io, slot, contexts.getU32(slot, U32.ATTRS), NLM_F_CREATE | flag);
+      this.#addNew(io, slot, attrs, NLM_F_CREATE | flag);
       return;
     }
-    const whose = holder >= 0 ? `of ${describeProtocol(holder)}` : "of somebody else";
+    const whose = isOurs ? "of another kind" : holder >= 0 ? `of ${describeProtocol(holder)}` : "of somebody else";
     contexts.fail(slot, ERRNO.EEXIST, `nexthop object ${id} is there already, and ${whose}`);
   }
 

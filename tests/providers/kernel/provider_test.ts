@@ -78,14 +78,16 @@ class ProviderBench {
     return slot!;
   }
 
-  /** Has the kernel know of a route with the key of {@linkcode ADD}, of `metric`, and of an object, by `protocol`. */
-  holdForeign(protocol: number, metric = 20): void {
+  /** Has the kernel know of a route with the key of {@linkcode ADD}, of `metric`, and of an object with these `members`, by `protocol`. */
+  holdForeign(protocol: number, metric = 20, members: readonly number[] = [1, 2]): void {
     this.kernel.tell = (question) => {
       const bytes = new Uint8Array(256);
       const view = new DataView(bytes.buffer);
       const { sequence } = question;
       if (question.type === c.RTM_GETNEXTHOP) {
-        const object = { ...createNexthopMessage(), sequence, protocol, id: OBJECT, family: Family.IPV4, oif: 3 };
+        const group = members.map((id) => ({ id, weight: 1 }));
+        const object = { ...createNexthopMessage(), sequence, protocol, id: OBJECT, group };
+        if (group.length === 0) Object.assign(object, { family: Family.IPV4, oif: 3 });
         return bytes.subarray(0, encodeNexthop(view, 0, object));
       }
       const route = { ...createRouteMessage(), sequence, protocol, metric, family: Family.IPV4, table: 254 };
@@ -426,11 +428,19 @@ describe("the kernel provider", () => {
       for (const slot of slots) assert.equal(bench.result(slot), `error ${ERRNO.EINVAL}`);
     });
 
-    for (const [name, protocol, result, requests] of [
-      ["of ours in the way are replaced", PROTOCOL, "success", [`new create replace object ${OBJECT} group 1,2`]],
+    for (const [name, protocol, members, result, requests] of [
+      ["of ours in the way are replaced", PROTOCOL, [3], "success", [`new create replace object ${OBJECT} group 1,2`]],
+      [
+        "of ours in the way that are of another kind are left alone: the kernel changes none into another",
+        PROTOCOL,
+        [],
+        `error ${ERRNO.EEXIST} nexthop object ${OBJECT} is there already, and of another kind`,
+        [],
+      ],
       [
         "of others in the way are left alone",
         c.RTPROT_BIRD,
+        [1, 2],
         `error ${ERRNO.EEXIST} nexthop object ${OBJECT} is there already, and of protocol bird (12)`,
         [],
       ],
@@ -438,7 +448,7 @@ describe("the kernel provider", () => {
       it(name, () => {
         const bench = new ProviderBench();
         bench.refuse("excl", ERRNO.EEXIST);
-        bench.holdForeign(protocol);
+        bench.holdForeign(protocol, 20, members);
         const slot = bench.admitNexthop({ id: OBJECT, object: PAIR, flags: ContextFlag.REPLAYED });
         bench.drain();
         assert.equal(bench.result(slot), result);
