@@ -156,7 +156,8 @@ export class Faults implements NetlinkFaults {
     if (arriving.length > 0 && this.happens("answersTruncated")) {
       const at = this.below("answersTruncated", arriving.length);
       const cut = arriving[at]!;
-      if (typeof cut !== "number") arriving[at] = cut.slice(0, this.below("answersTruncated", cut.length));
+      // A datagram of nothing would be one that is lost in the middle.
+      if (typeof cut !== "number") arriving[at] = cut.slice(0, 1 + this.below("answersTruncated", cut.length - 1));
     }
     return arriving;
   }
