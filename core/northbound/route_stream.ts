@@ -74,7 +74,7 @@ export class RouteStream implements UpdateSession {
   #withdrawing: Promise<void> | null = null;
   readonly #summary: Omit<SummaryJson, "elapsedMs">;
   #underWay = 0;
-  /** The client has gone: what was read is carried out, and nobody is told. */
+  /** The client has gone: what was admitted is carried out, and nobody is told. */
   #isAbandoned = false;
   #hasEnded = false;
   /** Wakes who waits for the last result. */
@@ -210,17 +210,19 @@ export class RouteStream implements UpdateSession {
   /** Admits the withdrawals that wait, as there is room, until none do. */
   async #withdraw(): Promise<void> {
     const { dataplane, rib, pacer } = this.#parts;
-    while (this.#withdrawals.count > 0) {
+    while (this.#withdrawals.count > 0 && !this.#isAbandoned) {
       await this.#answer.waitForRoom();
       await dataplane.waitForRoom();
       const limit = Math.min(TURN_UPDATES, this.#room());
-      for (let taken = 0; taken < limit && this.#withdrawals.count > 0; taken++) {
+      for (let taken = 0; taken < limit && this.#withdrawals.count > 0 && !this.#isAbandoned; taken++) {
         const line = this.#withdrawals.next(this.#withdrawn);
         this.#admit(this.#withdrawn, line, null);
       }
       rib.flush();
       if (pacer.isOver()) await pacer.pause();
     }
+    // A client that has gone may be back, and what it sends now must not be undone.
+    this.#withdrawals.clear();
     this.#withdrawing = null;
   }
 

@@ -109,4 +109,10 @@ export class Withdrawals {
     this.#room.left += 1;
     return this.#queues[length]!.shift(update.prefix);
   }
+  /** Forgets all. */
+  clear(): void {
+    this.#room.left += this.count;
+    this.count = 0;
+    for (let length = 0; length < LENGTHS; length++) this.#queues[length] = new PrefixQueue();
+  }
 }

@@ -78,14 +78,19 @@ describe("Withdrawals", () => {
     assert.ok(withdrawals.takes(withdrawal("10.1.0.0/16")), "of the next ones another table");
   });
 
-  it("shares its room with others", () => {
+  it("shares its room with others, and leaves it when it forgets", () => {
     const room = new WithdrawalRoom(3);
     const [one, other] = [new Withdrawals(room), new Withdrawals(room)];
     for (const line of [1, 2]) one.push(withdrawal("10.0.0.0/8"), line);
     other.push(withdrawal("10.0.0.0/8"), 1);
     assert.ok(!one.takes(withdrawal("10.0.0.0/8")) && !other.takes(withdrawal("10.0.0.0/8")));
-    assert.equal(takeAll(one).length, 2);
-    assert.equal(room.left, 2);
+    one.clear();
+    assert.deepEqual([one.count, room.left], [0, 2]);
     assert.ok(other.takes(withdrawal("10.0.0.0/8")));
+    one.push(withdrawal("10.1.0.0/16"), 5);
+    assert.deepEqual(
+      takeAll(one).map(({ line, prefix }) => [line, prefix]),
+      [[5, "10.1.0.0/16"]],
+    );
   });
 });
