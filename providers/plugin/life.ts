@@ -5,7 +5,6 @@
 import { clearTimeout, setTimeout } from "node:timers";
 import { now } from "../../core/clock.ts";
 import type { Log } from "../../core/log.ts";
-import { PLUGIN_METRICS_MAX, type PluginMetric } from "../../core/model/plugin_counters.ts";
 import { PluginChild } from "./child.ts";
 import {
   createFrame,
@@ -18,9 +17,9 @@ import {
   type Loaded,
   REPORT_FIELDS,
   type ReportField,
-  readJson,
   ToHost,
 } from "./frames.ts";
+import { readFailure, readLine, readLoaded, readReport } from "./host_words.ts";
 
 /** How long loading and starting may take. */
 const UP_DEADLINE_MS = 20_000;
@@ -29,8 +28,6 @@ const FINISH_DEADLINE_MS = 1000;
 const PING_MS = 500;
 /** Most that one look adds to the silence: a daemon that was stopped itself heard nothing. */
 const LOOK_MAX_MS = 1000;
-
-const LEVELS: readonly string[] = ["debug", "info", "warn", "error"] satisfies Line["level"][];
 
 export interface LifeOptions {
   command: readonly string[];
@@ -147,7 +144,7 @@ export class PluginLife {
     else if (type === FromHost.REPORT) this.#takeReport(body, onReport);
     else if (type === FromHost.EXPORTED) onExported(body[0] === 1);
     else if (type === FromHost.ERROR) onErrors(readFailure(body));
-    else if (type === FromHost.LOG) this.#say(readJson(body) as Line);
+    else if (type === FromHost.LOG) this.#say(readLine(body));
     else if (type === FromHost.LOADED) this.#onLoaded(readLoaded(body));
     else if (type === FromHost.STARTED) this.#onStarted();
     else if (type === FromHost.REFUSED) this.kill(readFailure(body).message);
@@ -167,17 +164,14 @@ export class PluginLife {
   }
 
   #takeReport(body: Uint8Array<ArrayBuffer>, onReport: () => void): void {
-    const length = (REPORT_FIELDS.length + this.metricValues.length) * 8;
-    if (body.length !== length) throw new RangeError(`a report of ${body.length} bytes instead of ${length}`);
-    const values = new Float64Array(body.buffer);
+    const values = readReport(body, this.metricValues.length);
     for (const [index, field] of REPORT_FIELDS.entries()) this.counts[field] = values[index]!;
     this.metricValues = values.slice(REPORT_FIELDS.length);
     onReport();
   }
 
   #say({ level, message, fields }: Line): void {
-    if (!LEVELS.includes(level)) throw new RangeError("a line without a level");
-    this.#options.log[level](String(message), fields);
+    this.#options.log[level](message, fields);
   }
 
   #onEnd(reason: string): void {
@@ -187,24 +181,4 @@ export class PluginLife {
     this.#starting.reject(error);
     if (!this.#isFinishing) this.#options.onEnd(reason);
   }
-}
-
-function readFailure(body: Uint8Array): Failure {
-  const { message, count } = readJson(body) as Partial<Failure>;
-  return { message: String(message), count: Math.max(1, Number(count) || 1) };
-}
-
-function readLoaded(body: Uint8Array): Loaded {
-  const { decides, undoes, exports, metrics } = readJson(body) as Partial<Record<keyof Loaded, unknown>>;
-  if (!Array.isArray(metrics) || metrics.length > PLUGIN_METRICS_MAX) throw new RangeError("no list of metrics");
-  return {
-    decides: decides === true,
-    undoes: undoes === true,
-    exports: exports === true,
-    metrics: metrics.map(({ name, type, help }: Partial<PluginMetric>) => ({
-      name: String(name).replace(/[^a-z0-9_]/g, "_"),
-      type: type === "gauge" ? "gauge" : "counter",
-      help: String(help),
-    })),
-  };
 }

@@ -8,7 +8,7 @@ import { apiTarget } from "./targets/api.ts";
 import { certificateTarget, configTarget, namesTarget, recordTarget } from "./targets/files.ts";
 import { eventTarget, gateTarget, httpTarget } from "./targets/http.ts";
 import { fpmClientTarget, fpmTarget, netlinkTarget } from "./targets/kernel_and_fpm.ts";
-import { pluginTarget } from "./targets/plugin.ts";
+import { pluginTarget, pluginWordsTarget } from "./targets/plugin.ts";
 import { bodyTarget, nexthopGroupTarget, updateBytesTarget } from "./targets/updates.ts";
 
 export const FUZZ_TARGETS: readonly FuzzTarget[] = [
@@ -25,6 +25,7 @@ export const FUZZ_TARGETS: readonly FuzzTarget[] = [
   fpmClientTarget(),
   netlinkTarget(),
   pluginTarget(),
+  pluginWordsTarget(),
   recordTarget(),
   eventTarget(),
   certificateTarget(),

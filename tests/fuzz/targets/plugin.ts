@@ -1,4 +1,4 @@
-/** What the process of a plugin sends: frames with verdicts, whose refusals go to clients. */
+/** What the process of a plugin sends: frames with verdicts, whose refusals go to clients, and what it says of itself. */
 import assert from "node:assert/strict";
 import { formatRefusal, parseRefusal } from "../../../core/context/refusal.ts";
 import type { Prng } from "../../../core/prng.ts";
@@ -11,6 +11,7 @@ import {
   VERDICT_BITS,
   Verdict,
 } from "../../../providers/plugin/frames.ts";
+import { readFailure, readLine, readLoaded, readReport } from "../../../providers/plugin/host_words.ts";
 import { VerdictReader } from "../../../providers/plugin/verdict_reader.ts";
 import { corpusOf, cut, type FuzzTarget, mutate } from "../../support/fuzz.ts";
 
@@ -38,6 +39,54 @@ export function pluginTarget(): FuzzTarget {
       },
     }),
   };
+}
+
+/** What it says in words and numbers, in bodies of frames. */
+const WORDS = corpusOf([
+  ...[
+    { decides: true, undoes: false, exports: true, metrics: [{ name: "bogons", type: "counter", help: "Refused" }] },
+    { decides: false, undoes: true, exports: false, metrics: [] },
+    { level: "warn", message: "slow", fields: { ms: 3, of: ["a"], deep: { er: null } } },
+    { message: "it throws", count: 3 },
+  ].map((value) => JSON.stringify(value)),
+  '{"message":"for ever","count":1e999}',
+]);
+
+export function pluginWordsTarget(): FuzzTarget {
+  return {
+    name: "plugin-words",
+    reads: ["providers/plugin/host_words.ts"],
+    smoke: 2000,
+    open: () => ({
+      run: (prng, feed) => {
+        const bytes = prng.chance(0.2) ? prng.pick(WORDS) : mutate(prng, prng.pick(WORDS), WORDS);
+        feed(bytes);
+        const loaded = attempt(() => readLoaded(bytes));
+        const line = attempt(() => readLine(bytes));
+        const failure = attempt(() => readFailure(bytes));
+        const metrics = prng.below(3);
+        const report = attempt(() => readReport(new Uint8Array(bytes), metrics));
+        for (const { name, type } of loaded?.metrics ?? []) {
+          assert.match(name, /^[a-z0-9_]{0,64}$/);
+          assert.ok(type === "gauge" || type === "counter");
+        }
+        if (line !== null) assert.ok(line.message.length <= 4096 && typeof line.fields === "object");
+        if (failure !== null) assert.ok(failure.count >= 1 && failure.count < 2 ** 32);
+        for (const value of report ?? []) assert.ok(Number.isFinite(value));
+        return loaded !== null || line !== null;
+      },
+    }),
+  };
+}
+
+/** Null where it is refused. */
+function attempt<T>(read: () => T): T | null {
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    return null;
+  }
 }
 
 function verdictsFrame(prng: Prng): Uint8Array {
