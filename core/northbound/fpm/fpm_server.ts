@@ -11,6 +11,7 @@ import type { NexthopGroups } from "../../rib/nexthop_groups.ts";
 import type { RibObserver } from "../../rib/outcome.ts";
 import type { FpmPeerJson, FpmServerJson } from "../api_types.ts";
 import { formatAddress, type HttpAddress } from "../server.ts";
+import { WithdrawalRoom } from "../withdrawals.ts";
 import { FpmGroups, GroupNumbers } from "./fpm_groups.ts";
 import { FpmPeer, type FpmPeerParts } from "./fpm_peer.ts";
 import { type PeerNames, ReplyEncoder } from "./fpm_reply.ts";
@@ -18,7 +19,7 @@ import { type PeerNames, ReplyEncoder } from "./fpm_reply.ts";
 /** Bytes of answers that may wait for a peer that does not read them. */
 const REPLY_BACKLOG_BYTES = 1 << 20;
 
-export interface FpmServerOptions extends Omit<FpmPeerParts, "groupsIdle"> {
+export interface FpmServerOptions extends Omit<FpmPeerParts, "groupsIdle" | "withdrawalRoom"> {
   listen: HttpAddress;
   /** Empty: whoever can reach the address. */
   peers: readonly { address: string; owner: string | null }[];
@@ -34,6 +35,7 @@ export class FpmServer {
   readonly #options: FpmServerOptions;
   readonly #server: Server;
   readonly #numbers: GroupNumbers;
+  readonly #withdrawalRoom = new WithdrawalRoom();
   readonly #peers = new Map<string, FpmPeer>();
   readonly #byOwner = new Map<number, FpmPeer>();
   readonly #replies = new ReplyEncoder();
@@ -111,7 +113,7 @@ export class FpmServer {
     const { groups, rib } = this.#options;
     const owner = rib.owners.intern(ownerName);
     if (owner === undefined) return null;
-    const parts = { ...this.#options, groupsIdle: () => groups.idle() };
+    const parts = { ...this.#options, withdrawalRoom: this.#withdrawalRoom, groupsIdle: () => groups.idle() };
     const peer = new FpmPeer(parts, address, owner, new FpmGroups(groups, this.#numbers));
     peer.onUnchanged = (update) => {
       if (this.#options.offloadReplies) this.#reply(peer, update, true);

@@ -21,6 +21,7 @@ import { NOBODY, type Owner } from "../../rib/owners.ts";
 import type { Rib } from "../../rib/rib.ts";
 import { NO_ROUTE } from "../../rib/route_store.ts";
 import type { Pacer } from "../pacer.ts";
+import { type WithdrawalRoom, Withdrawals } from "../withdrawals.ts";
 import type { FpmCounters } from "./fpm_counters.ts";
 import { BLACKHOLE, type FpmNexthops } from "./fpm_nexthops.ts";
 import type { FpmRouteReader, IgnoredReason } from "./fpm_route.ts";
@@ -36,6 +37,7 @@ export interface FpmSessionParts {
   rib: Rib;
   dataplane: Dataplane;
   pacer: Pacer;
+  withdrawalRoom: WithdrawalRoom;
   /** Resolves when the kernel has been asked for all groups that are defined. */
   groupsIdle: () => Promise<void>;
 }
@@ -60,7 +62,7 @@ export interface FpmSessionPeer {
 }
 
 /** Why a turn ended. */
-type TurnEnd = "empty" | "no-room" | "groups" | "turn";
+type TurnEnd = "empty" | "no-room" | "groups" | "withdrawals" | "turn";
 
 export class FpmSession {
   readonly #parts: FpmSessionParts;
@@ -88,11 +90,16 @@ export class FpmSession {
   #wake: (() => void) | null = null;
   /** The dataplane has had no room for a while. */
   #isStalled = false;
+  readonly #withdrawals: Withdrawals;
+  readonly #withdrawn = createRouteUpdate();
+  /** Brings the withdrawals that wait; null while none do. */
+  #withdrawing: Promise<void> | null = null;
 
   constructor(parts: FpmSessionParts, peer: FpmSessionPeer, socket: Socket) {
     this.#parts = parts;
     this.#peer = peer;
     this.#socket = socket;
+    this.#withdrawals = new Withdrawals(parts.withdrawalRoom);
     this.#mayBeAsIs = peer.owner.routes + parts.rib.owners.nobody.selected > 0;
     socket.on("data", (chunk: Uint8Array) => this.#receive(chunk));
     socket.on("close", () => {
@@ -112,7 +119,7 @@ export class FpmSession {
 
   /** Something has come that is not worked off yet. */
   get isBusy(): boolean {
-    return this.#isWorking || this.#chunks.length > 0;
+    return this.#isWorking || this.#chunks.length > 0 || this.#withdrawing !== null;
   }
 
   /** Works until the connection ends. Resolves with why the stream could not be read any further; empty if it just ended. */
@@ -123,6 +130,7 @@ export class FpmSession {
         await this.#work();
         this.#isWorking = false;
       }
+      await this.#withdrawing;
       return "";
     } catch (error) {
       if (error instanceof FrameError) return error.message;
@@ -165,6 +173,7 @@ export class FpmSession {
         await groupsIdle();
         this.#peer.nexthops.hasChanged = false;
       } else if (end === "no-room") await this.#waitForRoom();
+      else if (end === "withdrawals") await this.#withdrawing;
       if (pacer.isOver()) await pacer.pause();
       if (!this.#parts.dataplane.isAccepting()) this.close();
     }
@@ -195,7 +204,8 @@ export class FpmSession {
     const { pacer } = this.#parts;
     for (let taken = 0; taken < TURN_ROUTES; ) {
       if (this.#at >= this.#end) {
-        if (this.#hasHeld && !this.#apply(this.#held)) return "no-room";
+        const held = this.#hasHeld ? this.#apply(this.#held) : null;
+        if (held !== null) return held;
         this.#hasHeld = false;
         if (!this.#nextFrame()) return "empty";
         continue;
@@ -270,7 +280,8 @@ export class FpmSession {
       this.#hasHeld = false;
       peer.counters.replaced += 1;
     } else if (hasHeld) {
-      if (!this.#apply(this.#held)) return "no-room";
+      const end = this.#apply(this.#held);
+      if (end !== null) return end;
       this.#hasHeld = false;
     }
     if (ignored !== null) peer.onIgnored(ignored);
@@ -301,35 +312,70 @@ export class FpmSession {
       update.nexthopGroup = group === BLACKHOLE ? 0 : group;
       if (nexthops.hasChanged) return "groups";
     }
-    return this.#apply(update) ? null : "no-room";
+    return this.#apply(update);
   }
 
-  /** Has the owner want what the update says. False where there is no room for it now. */
-  #apply(update: RouteUpdate): boolean {
+  /** Has the owner want what the update says. Why the turn ends before it, or null when it is dealt with. */
+  #apply(update: RouteUpdate): TurnEnd | null {
     const { rib, dataplane } = this.#parts;
-    const { owner, counters, session } = this.#peer;
+    const { owner, counters } = this.#peer;
     const isInstall = update.op === UpdateOp.INSTALL;
     if (!isInstall && !this.#isKnown(update)) {
       counters.deletes += 1;
       this.#peer.onIgnored("unknownRoute");
-      return true;
+      return null;
     }
     const hasRoom = dataplane.hasRoom();
     if (hasRoom) this.#isStalled = false;
-    else if (!this.#isStalled) return false;
+    if (this.#withdrawing !== null || !(hasRoom || this.#isStalled)) {
+      if (!this.#withdrawals.takes(update)) return this.#withdrawing === null ? "no-room" : "withdrawals";
+      this.#withdrawals.push(update, 1);
+      counters.deletes += 1;
+      this.#withdrawing ??= this.#withdraw().catch((error: unknown) => {
+        this.#peer.onError(`withdrawals failed: ${error}`);
+        this.close();
+      });
+      return null;
+    }
     if (isInstall) counters.routes += 1;
     else counters.deletes += 1;
     if (isInstall && this.#mayBeAsIs && takeAsIs(rib, update, owner)) {
       counters.unchanged += 1;
       this.#peer.tables.add(update.table);
       this.#peer.onUnchanged(update);
-      return true;
+      return null;
     }
+    this.#admit(update, hasRoom);
+    return null;
+  }
+
+  #admit(update: RouteUpdate, hasRoom: boolean): void {
+    const { rib } = this.#parts;
+    const { owner, counters, session } = this.#peer;
     if (!hasRoom) counters.deferred += 1;
     const refused = hasRoom ? rib.admit(update, owner, session, 1) : rib.want(update, owner);
-    if (refused === null && isInstall) this.#peer.tables.add(update.table);
     if (refused !== null) this.#peer.onError(`a route is not taken: ${refused}`);
-    return true;
+    else if (update.op === UpdateOp.INSTALL) this.#peer.tables.add(update.table);
+  }
+
+  /** Brings the withdrawals that wait, as there is room, or without once that has been missing for a while. */
+  async #withdraw(): Promise<void> {
+    const { dataplane, rib, pacer } = this.#parts;
+    while (this.#withdrawals.count > 0 && !this.#isAborted) {
+      if (!dataplane.hasRoom() && !this.#isStalled) await this.#waitForRoom();
+      for (let taken = 0; taken < TURN_ROUTES && this.#withdrawals.count > 0; taken++) {
+        const hasRoom = dataplane.hasRoom();
+        if (hasRoom) this.#isStalled = false;
+        else if (!this.#isStalled) break;
+        this.#withdrawals.next(this.#withdrawn);
+        // Somebody else may have had it withdrawn.
+        if (this.#isKnown(this.#withdrawn)) this.#admit(this.#withdrawn, hasRoom);
+      }
+      rib.flush();
+      if (pacer.isOver()) await pacer.pause();
+    }
+    this.#withdrawals.clear();
+    this.#withdrawing = null;
   }
 
   /** Whether there is anything to delete: the owner wants it, or it was found in the kernel and is nobody's. */

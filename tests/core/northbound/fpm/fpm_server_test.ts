@@ -343,6 +343,34 @@ describe("FPM server, connections", () => {
     await closed.close();
   });
 
+  it("takes withdrawals in while there is no room, and brings the longest first, before what follows", async () => {
+    const bench = await FpmBench.start();
+    const frr = await bench.connect();
+    const prefixes = [16, 24].flatMap((length) =>
+      Array.from({ length: 500 }, (_, number) => `${10 + (number >> 8)}.${number & 255}.0.0/${length}`),
+    );
+    for (const prefix of prefixes) frr.frame(frr.add({ prefix, via: ["192.0.2.1"] }));
+    await until("all are there", () => bench.routes.size === 1000);
+    bench.writes.length = 0;
+    bench.harness.kernel.holds = true;
+    for (const prefix of prefixes) frr.frame(frr.delete({ prefix }));
+    frr.frame(frr.add({ prefix: prefixes[499]!, via: ["192.0.2.2"] }));
+    await until("all withdrawals are read", () => bench.peer.deletes === 1000);
+    bench.harness.kernel.release();
+    await bench.holds(`${prefixes[499]} 192.0.2.2`);
+    const told = bench.writes.filter((write) => write.startsWith("delete")).map((write) => write.slice(7));
+    assert.deepEqual(told.toSorted(), prefixes.toSorted());
+    assert.equal(bench.writes.at(-1), `install ${prefixes[499]}`);
+    const isLonger = (prefix: string): boolean => prefix.endsWith("/24");
+    if (bench.peer.deferred === 0) assert.deepEqual(told.filter(isLonger), prefixes.slice(500));
+    const { deferred, errors } = bench.peer;
+    const waiting = 999 - told.findLastIndex(isLonger);
+    // On a machine so slow that they were read for a second, they are brought as they come.
+    assert.ok(deferred > 0 || waiting > 100, `${waiting} waited for longer ones`);
+    assert.equal(errors, 0);
+    await bench.close();
+  });
+
   it("goes on reading while the dataplane takes nothing, and then brings the last of each prefix", async () => {
     const bench = await FpmBench.start({}, 8);
     bench.harness.kernel.holds = true;
