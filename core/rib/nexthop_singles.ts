@@ -71,6 +71,8 @@ export class NexthopSingles {
         // One that is not held may be somebody else's by now.
         const failure = single.isHeld ? await this.#writer.remove(single.id, singleObject(single)) : null;
         if (failure !== null) return this.#events.onFailure();
+        // A reading may have met a group with it meanwhile, which the kernel has taken it out of.
+        if (single.groups.size > 0) this.#objects.loseSingle(single, "");
         if (single.mayBeThere) this.#events.onUnsure();
         this.#objects.forgetSingle(single);
       }),

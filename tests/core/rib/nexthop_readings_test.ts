@@ -82,6 +82,32 @@ describe("readings of nexthop objects", () => {
     await bench.close();
   });
 
+  it("lets go of a single that a group has which was found while it was deleted", async () => {
+    const bench = await NexthopBench.start();
+    await bench.groups.set(7, group([nexthop(2, 9)]));
+    await bench.settled();
+    const { kernel } = bench;
+    const [single] = [...kernel.objects].find(([, { kind }]) => kind === NexthopObjectKind.SINGLE)!;
+    let wasFound = false;
+    kernel.afterWrite = (object) => {
+      if (object !== null || wasFound || kernel.objects.has(single)) return;
+      wasFound = true;
+      // Somebody had made a group of it under our protocol, and the reading is from before the deletion.
+      const reading = [...kernel.reading(), ...strange];
+      bench.readings.begin();
+      bench.readings.end(reading);
+    };
+    const members = [{ id: single, weight: 1 }];
+    const strange = [{ id: NEXTHOP_ID_MIN + 9, isOurs: true, object: { kind: NexthopObjectKind.GROUP, members } }];
+    await bench.groups.delete(7);
+    await bench.settled();
+    assert.ok(wasFound);
+    assert.deepEqual([[...kernel.objects], [...bench.groups.objects.singles()]], [[], []]);
+    await bench.groups.set(8, group([nexthop(2, 9)]));
+    assert.equal(bench.held(8), "2.9*1");
+    await bench.close();
+  });
+
   it("gives no group the number of one that was taken over and has vanished", async () => {
     const bench = await NexthopBench.start();
     const [single, taken] = [NEXTHOP_ID_MIN, NEXTHOP_ID_MIN + 3];
