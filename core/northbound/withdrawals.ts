@@ -12,7 +12,6 @@ import { Family, type RouteUpdate, UpdateOp } from "../model/route.ts";
 
 /** Withdrawals that may wait, of all sessions together: 8 MiB. */
 const WAITING_MAX = 1 << 20;
-const LENGTHS = 33;
 /** Address and line. */
 const WORDS = 2;
 const CHUNK_WORDS = WORDS * 4096;
@@ -70,7 +69,8 @@ export class Withdrawals {
   /** That wait. */
   count = 0;
   readonly #room: WithdrawalRoom;
-  readonly #queues: PrefixQueue[] = Array.from({ length: LENGTHS }, () => new PrefixQueue());
+  /** By length; made when first needed, for nearly every session is over before one is. */
+  readonly #queues: (PrefixQueue | undefined)[] = [];
   /** All that wait have these in common. */
   #table = 0;
   #metric = 0;
@@ -90,15 +90,17 @@ export class Withdrawals {
     this.#table = table;
     this.#metric = metric;
     const address = ((prefix[0]! << 24) | (prefix[1]! << 16) | (prefix[2]! << 8) | prefix[3]!) >>> 0;
-    this.#queues[prefixLength]!.push(address, line);
+    this.#queues[prefixLength] ??= new PrefixQueue();
+    this.#queues[prefixLength].push(address, line);
     this.count += 1;
     this.#room.left -= 1;
   }
 
   /** Fills `update` with the one that is best withdrawn next, and returns its line. The caller has looked at {@linkcode count}. */
   next(update: RouteUpdate): number {
-    let length = LENGTHS - 1;
-    while (this.#queues[length]!.isEmpty) length -= 1;
+    let length = this.#queues.length - 1;
+    let queue = this.#queues[length];
+    while (queue === undefined || queue.isEmpty) queue = this.#queues[--length];
     update.op = UpdateOp.DELETE;
     update.family = Family.IPV4;
     update.prefixLength = length;
@@ -107,12 +109,13 @@ export class Withdrawals {
     update.metric = this.#metric;
     this.count -= 1;
     this.#room.left += 1;
-    return this.#queues[length]!.shift(update.prefix);
+    return queue.shift(update.prefix);
   }
+
   /** Forgets all. */
   clear(): void {
     this.#room.left += this.count;
     this.count = 0;
-    for (let length = 0; length < LENGTHS; length++) this.#queues[length] = new PrefixQueue();
+    this.#queues.length = 0;
   }
 }

@@ -129,8 +129,9 @@ export class Drift {
 
   /** Whether somebody was heard to change or delete the route, or may have been, and no reading has shown yet what that came to. */
   isHeard(family: Family, route: number): boolean {
+    if (this.#since.isLost || this.#before.isLost) return true;
     const key = routeKey(family, route);
-    return [this.#since, this.#before].some(({ authors, isLost }) => isLost || authors.has(key));
+    return this.#since.authors.has(key) || this.#before.authors.has(key);
   }
 
   /** Notes that something has changed with which the kernel drops routes without a word, such as `link v0`. */

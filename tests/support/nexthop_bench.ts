@@ -134,6 +134,11 @@ export class NexthopBench {
     return this.groups.get(number)!.object!.id;
   }
 
+  /** Number in the kernel of the first single object. */
+  singleId(): number {
+    return [...this.kernel.objects].find(([, { kind }]) => kind === NexthopObjectKind.SINGLE)![0];
+  }
+
   async close(): Promise<void> {
     this.groups.stop();
     await this.harness.stop();

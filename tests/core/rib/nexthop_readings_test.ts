@@ -72,7 +72,7 @@ describe("readings of nexthop objects", () => {
     bench.told.length = 0;
     const { objects, messages } = bench.kernel;
     const before = [bench.id(7), objects.size, messages.route];
-    const [single] = [...objects].find(([, { kind }]) => kind === NexthopObjectKind.SINGLE)!;
+    const single = bench.singleId();
     const change = { kind: "nexthop", action: "delete", id: single, protocol: 210, portId: 5, by: "ip[5]" } as const;
     bench.readings.onChange(change);
     await bench.settled();
@@ -87,7 +87,7 @@ describe("readings of nexthop objects", () => {
     await bench.groups.set(7, group([nexthop(2, 9)]));
     await bench.settled();
     const { kernel } = bench;
-    const [single] = [...kernel.objects].find(([, { kind }]) => kind === NexthopObjectKind.SINGLE)!;
+    const single = bench.singleId();
     let wasFound = false;
     kernel.afterWrite = (object) => {
       if (object !== null || wasFound || kernel.objects.has(single)) return;
